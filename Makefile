@@ -71,7 +71,7 @@ docs/_build/html/index.html: $(VENV)/.installed $(DOCS_SOURCES)
 
 # ---- work on it ----------------------------------------------------------
 test: setup-dev docs  ## Run every test
-	@$(BIN)/python tests/support/browser.py
+	@$(BIN)/python tests/support/programs.py
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: setup-dev  ## ruff, mypy --strict, import-linter and the rules of the house
