@@ -1,1 +1,1 @@
-"""Cerro's measurements: `python -m bench [NAME…]`, one module an area, each with ``run(workdir)``."""
+"""Cerro's measurements, `python -m bench [NAME…]`: one module an area, with ``run(workdir)``."""

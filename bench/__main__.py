@@ -1,7 +1,8 @@
-"""Run the measurements named on the command line (all of them by default) and write what they found.
+"""Run the measurements named on the command line (all by default) and write what they found.
 
-Each module of this package has ``run(workdir: Path) -> dict[str, float | str]``, whose keys name a figure
-with its unit. The figures go to ``bench/results/<name>.json`` and, as one table, to standard output.
+Each module of this package has ``run(workdir: Path) -> dict[str, float | str]``, whose keys name
+a figure with its unit. The figures go to ``bench/results/<name>.json`` and, as one table, to
+standard output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows; `make lint` runs them, and tests/test_repository.py too.
+"""The rules of the house that no linter knows, run by `make lint` and tests/test_repository.py.
 
 Each rule is a generator of complaints ``path: what is wrong``.
 """

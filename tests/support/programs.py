@@ -1,6 +1,6 @@
-"""Make sure that the programs the tests use, and PyPI does not have, are there: Chromium and STILTS.
+"""Make sure that the programs which tests use, and PyPI lacks, are there: Chromium and STILTS.
 
-Run by ``make test``. On Debian as root it installs what is missing; elsewhere it says what to install.
+Run by ``make test``. On Debian as root it installs what is missing; elsewhere it says what is.
 """
 
 from __future__ import annotations
