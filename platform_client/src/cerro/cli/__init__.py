@@ -1,0 +1,1 @@
+"""The ``cerro`` command. Other packages add theirs by entry points of group ``cerro.commands``."""
