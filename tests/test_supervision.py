@@ -1,0 +1,70 @@
+"""Killing any one process of the platform brings it back, and users go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+import requests
+
+from tests.support.platform import ADMIN, Platform, wait_until
+
+
+def token_of_admin(platform: Platform) -> str:
+    """Sign in without a browser and make a token, as the token page does."""
+    session = requests.Session()
+    session.get(f"{platform.url}hub/login", timeout=10)
+    session.post(
+        f"{platform.url}hub/login",
+        data={
+            "username": ADMIN[0],
+            "password": ADMIN[1],
+            "_xsrf": session.cookies.get("_xsrf", path="/hub/"),
+        },
+        timeout=10,
+    ).raise_for_status()
+    made = session.post(
+        f"{platform.url}hub/api/users/{ADMIN[0]}/tokens",
+        json={"note": "test"},
+        params={"_xsrf": session.cookies.get("_xsrf", path="/hub/")},
+        headers={"Referer": f"{platform.url}hub/token"},
+        timeout=10,
+    )
+    made.raise_for_status()
+    token: str = made.json()["token"]
+    return token
+
+
+def answers(platform: Platform, token: str) -> bool:
+    """Whether a user's question with a token gets its answer through every process."""
+    response = requests.get(
+        f"{platform.tap_url}/sync",
+        params={
+            "QUERY": "SELECT COUNT(*) AS n FROM sim.Object",
+            "LANG": "ADQL",
+            "RESPONSEFORMAT": "csv",
+        },
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    home = requests.get(platform.url, timeout=10)
+    hub = requests.get(f"{platform.url}hub/login", timeout=10)
+    return response.ok and int(response.text.split()[1]) > 0 and home.ok and hub.ok
+
+
+@pytest.mark.req("RUN-2", "HUB-1")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+@pytest.mark.parametrize("name", ["proxy", "hub", "services", "portal"])
+def test_a_killed_process_comes_back(platform: Platform, name: str, how: signal.Signals) -> None:
+    token = token_of_admin(platform)
+    pid = platform.processes()[name]["pid"]
+    os.kill(pid, how)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
+
+    def is_back() -> bool:
+        process = platform.processes()[name]
+        return process["pid"] not in {None, pid} and answers(platform, token)
+
+    wait_until(is_back, 60, f"{name} after {how.name}")
