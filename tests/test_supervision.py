@@ -10,31 +10,7 @@ import pytest
 import requests
 
 from tests.support.platform import ADMIN, Platform, wait_until
-
-
-def token_of_admin(platform: Platform) -> str:
-    """Sign in without a browser and make a token, as the token page does."""
-    session = requests.Session()
-    session.get(f"{platform.url}hub/login", timeout=10)
-    session.post(
-        f"{platform.url}hub/login",
-        data={
-            "username": ADMIN[0],
-            "password": ADMIN[1],
-            "_xsrf": session.cookies.get("_xsrf", path="/hub/"),
-        },
-        timeout=10,
-    ).raise_for_status()
-    made = session.post(
-        f"{platform.url}hub/api/users/{ADMIN[0]}/tokens",
-        json={"note": "test"},
-        params={"_xsrf": session.cookies.get("_xsrf", path="/hub/")},
-        headers={"Referer": f"{platform.url}hub/token"},
-        timeout=10,
-    )
-    made.raise_for_status()
-    token: str = made.json()["token"]
-    return token
+from tests.support.tokens import token_for
 
 
 def answers(platform: Platform, token: str) -> bool:
@@ -58,7 +34,7 @@ def answers(platform: Platform, token: str) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 @pytest.mark.parametrize("name", ["proxy", "hub", "services", "portal"])
 def test_a_killed_process_comes_back(platform: Platform, name: str, how: signal.Signals) -> None:
-    token = token_of_admin(platform)
+    token = token_for(platform, *ADMIN)
     pid = platform.processes()[name]["pid"]
     os.kill(pid, how)
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
