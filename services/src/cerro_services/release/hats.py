@@ -1,0 +1,169 @@
+"""What lies on disk of one table: HATS partitions and their HEALPix ranges (reading side).
+
+A table's folder holds ``manifest.json``, written last when the table is complete, which lists the
+files. The folder is HATS besides (https://www.ivoa.net/documents/Notes/HATS/), so any HATS reader
+opens it; the manifest only spares us the listing and the footers of all files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cerro_services.release.errors import DamagedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+ORDER = 29
+SKY = 12 << (2 * ORDER)
+"""Number of HEALPix cells of order 29."""
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One Parquet file of a table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    norder, npix
+        Its HEALPix cell (nested), or None for a table without positions.
+    nrows
+        Its number of rows.
+    size
+        Its size in bytes.
+    """
+
+    path: Path
+    norder: int | None
+    npix: int | None
+    nrows: int
+    size: int = 0
+
+    @property
+    def lo(self) -> int:
+        """First order-29 cell of the partition."""
+        if self.norder is None or self.npix is None:
+            return 0
+        return self.npix << (2 * (ORDER - self.norder))
+
+    @property
+    def hi(self) -> int:
+        """The order-29 cell after the last of the partition."""
+        if self.norder is None or self.npix is None:
+            return SKY
+        return (self.npix + 1) << (2 * (ORDER - self.norder))
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The stored files of one table.
+
+    Parameters
+    ----------
+    root
+        The table's folder.
+    files
+        Its partitions, in order of their position on the sky.
+    indexes
+        By column: the Parquet file with the columns (column, ``_healpix_29``), sorted by both.
+    """
+
+    root: Path
+    files: tuple[Partition, ...]
+    indexes: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows in all partitions."""
+        return sum(partition.nrows for partition in self.files)
+
+    @property
+    def size(self) -> int:
+        """Size of all partitions in bytes."""
+        return sum(partition.size for partition in self.files)
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether rows have positions, so that files are pruned by HEALPix."""
+        return any(partition.norder is not None for partition in self.files)
+
+    @cached_property
+    def _bounds(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        import numpy as np
+
+        return (
+            np.array([p.lo for p in self.files], dtype=np.int64),
+            np.array([p.hi for p in self.files], dtype=np.int64),
+        )
+
+    def files_for(self, ranges: npt.NDArray[np.int64]) -> tuple[Path, ...]:
+        """Give the files that hold rows of a region of the sky.
+
+        Parameters
+        ----------
+        ranges : ndarray, shape (n, 2)
+            Half-open ranges of HEALPix cells, order 29, nested; sorted and not overlapping.
+
+        Returns
+        -------
+        tuple of Path
+            The partitions that touch any of the ranges; all files if rows have no position.
+        """
+        import numpy as np
+
+        ranges = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
+        if not len(ranges):
+            return ()
+        lo, hi = self._bounds
+        # The first range that ends after the partition begins must begin before it ends.
+        first = np.searchsorted(ranges[:, 1], lo, side="right")
+        touched = first < len(ranges)
+        touched[touched] = ranges[first[touched], 0] < hi[touched]
+        return tuple(self.files[i].path for i in np.flatnonzero(touched))
+
+    @classmethod
+    def read(cls, root: Path) -> Catalog | None:
+        """Read the catalogue of a table's folder.
+
+        Parameters
+        ----------
+        root
+            The table's folder.
+
+        Returns
+        -------
+        Catalog or None
+            None if the table is not there, or not complete.
+
+        Raises
+        ------
+        DamagedError
+            The manifest cannot be read.
+        """
+        try:
+            text = (root / MANIFEST).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            document = json.loads(text)
+            return cls(
+                root,
+                tuple(
+                    Partition(root / f["path"], f["norder"], f["npix"], f["rows"], f["bytes"])
+                    for f in document["files"]
+                    if f["kind"] == "data"
+                ),
+                {f["column"]: root / f["path"] for f in document["files"] if f["kind"] == "index"},
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(
+                f"{root / MANIFEST} cannot be read ({error}). Ingest the table again."
+            ) from error

@@ -1,0 +1,270 @@
+"""The release store: where releases lie and which version is current.
+
+::
+
+    <root>/<name>/draft/          being filled
+    <root>/<name>/versions/<N>/   published, never changed
+    <root>/<name>/current         names the version; replaced atomically
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cerro_services.release import schema
+from cerro_services.release.access import Access
+from cerro_services.release.errors import DamagedError, ReleaseError, ReleaseNotFound
+from cerro_services.release.hats import MANIFEST, Catalog
+from cerro_services.release.model import Release, Table, TableModel
+
+DRAFT = "draft"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_TEXTS = ("title", "description", "doi", "credit", "licence")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``release.yaml`` says.
+
+    Parameters
+    ----------
+    name, title, description, doi, credit, licence
+        For people.
+    access
+        Who may read what.
+    """
+
+    name: str
+    title: str
+    access: Access
+    description: str | None = None
+    doi: str | None = None
+    credit: str | None = None
+    licence: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Description:
+        """Read a release.yaml.
+
+        Raises
+        ------
+        ReleaseError
+            Naming the file and the entry that is wrong.
+        """
+        import yaml
+
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ReleaseError(f"{path} is missing.") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ReleaseError(f"{path} is not YAML: {error}") from error
+        known = {"name", "version", "access", *_TEXTS}
+        if not isinstance(document, dict) or not {"name", "title"} <= document.keys():
+            raise ReleaseError(f"{path} must have at least 'name' and 'title'.")
+        if unknown := document.keys() - known:
+            raise ReleaseError(
+                f"{path}: unknown entry {', '.join(sorted(map(str, unknown)))}; "
+                f"known are {', '.join(sorted(known))}."
+            )
+        try:
+            access = Access.from_document(document.get("access"))
+        except ReleaseError as error:
+            raise ReleaseError(f"{path}: {error.message}") from error
+        texts = {k: str(document[k]) for k in _TEXTS if document.get(k) is not None}
+        return cls(name=str(document["name"]), access=access, **texts)
+
+    def to_yaml(self) -> str:
+        """Give the text of a release.yaml."""
+        import yaml
+
+        document: dict[str, Any] = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name != "access" and getattr(self, f.name) is not None
+        }
+        document["access"] = self.access.to_document()
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+class ReleaseStore:
+    """The releases below one folder.
+
+    Parameters
+    ----------
+    root
+        The store's folder; it need not exist yet.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._lock = threading.Lock()
+        self._cache: dict[str, tuple[tuple[int, int], Release]] = {}
+        self._published: tuple[Release, ...] = ()
+
+    def names(self) -> list[str]:
+        """Give the names of all releases, drafts among them, in alphabetical order."""
+        try:
+            entries = sorted(self.root.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [
+            e.name
+            for e in entries
+            if NAME.fullmatch(e.name) and ((e / "current").is_file() or (e / DRAFT).is_dir())
+        ]
+
+    def current(self, name: str) -> str | None:
+        """Give the current version of a release; None if nothing is published."""
+        try:
+            return (self.root / name / "current").read_text(encoding="ascii").strip() or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def versions(self, name: str) -> list[str]:
+        """Give the published versions of a release, oldest first."""
+        folder = self.root / name / "versions"
+        if not folder.is_dir():
+            return []
+        return sorted((p.name for p in folder.iterdir() if p.name.isdigit()), key=int)
+
+    def open(self, name: str, version: str | None = None) -> Release:
+        """Open one version of a release.
+
+        Parameters
+        ----------
+        name
+            Name of the release.
+        version
+            A version, or "draft"; by default the current one.
+
+        Returns
+        -------
+        Release
+            The release. Tables of a draft that have no data yet have an empty catalogue.
+
+        Raises
+        ------
+        ReleaseNotFound
+            The store has no such release or version.
+        DamagedError
+            A published table is not complete.
+        """
+        if not NAME.fullmatch(name):
+            raise ReleaseNotFound(f"There is no release {name!r}.")
+        chosen = version or self.current(name)
+        if chosen is None:
+            raise ReleaseNotFound(
+                f"Release {name!r} is not published yet. Run: cerro release publish {name}"
+                if (self.root / name / DRAFT).is_dir()
+                else f"There is no release {name!r} in {self.root}."
+            )
+        folder = self.root / name / (DRAFT if chosen == DRAFT else f"versions/{chosen}")
+        if not (chosen == DRAFT or chosen.isdigit()) or not folder.is_dir():
+            raise ReleaseNotFound(f"Release {name!r} has no version {chosen!r}.")
+        return read_release(folder, chosen)
+
+    def published(self) -> tuple[Release, ...]:
+        """Give the current version of every published release.
+
+        The answer is cached: a call costs a listing of the store and one ``stat`` for each
+        release, and sees a new version without a restart. A release that cannot be read is left
+        out until it can.
+
+        Returns
+        -------
+        tuple of Release
+            In alphabetical order.
+        """
+        with self._lock:
+            found: dict[str, tuple[tuple[int, int], Release]] = {}
+            for name in self.names():
+                try:
+                    stat = (self.root / name / "current").stat()
+                    stamp = (stat.st_mtime_ns, stat.st_ino)
+                    cached = self._cache.get(name)
+                    fresh = cached and cached[0] == stamp
+                    found[name] = cached if cached and fresh else (stamp, self.open(name))
+                except (FileNotFoundError, ReleaseError):
+                    continue
+            if found != self._cache:
+                self._published = tuple(release for _, release in found.values())
+                self._cache = found
+            return self._published
+
+
+def read_release(folder: Path, version: str) -> Release:
+    """Read the release that lies in a folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of a draft or of a published version.
+    version
+        What to call it.
+
+    Returns
+    -------
+    Release
+        The release.
+
+    Raises
+    ------
+    ReleaseError
+        The description or schema is missing or wrong.
+    DamagedError
+        A table of a published version is not complete.
+    """
+    about = Description.read(folder / "release.yaml")
+    model = schema.read(schema_path(folder, about.name))
+    tables: dict[str, Table] = {}
+    for name, table in model.tables.items():
+        catalog = Catalog.read(folder / "catalogs" / name)
+        if catalog is None and version != DRAFT:
+            raise DamagedError(
+                f"Table {name} of {about.name} version {version} is incomplete: "
+                f"{folder / 'catalogs' / name / MANIFEST} is missing."
+            )
+        tables[name] = _with_data(table, catalog or Catalog(folder / "catalogs" / name, ()))
+    return Release(
+        name=about.name,
+        version=version,
+        published=_when(folder),
+        title=about.title,
+        description=about.description or model.description,
+        doi=about.doi,
+        credit=about.credit,
+        licence=about.licence,
+        access=about.access,
+        root=folder,
+        tables=MappingProxyType(tables),
+        foreign_keys=model.foreign_keys,
+        utype=model.utype,
+    )
+
+
+def schema_path(folder: Path, name: str) -> Path:
+    """Give the place of the Felis schema in the folder of a draft or version."""
+    return folder / "schema" / f"{name}.yaml"
+
+
+def _with_data(model: TableModel, catalog: Catalog) -> Table:
+    parts = {f.name: getattr(model, f.name) for f in fields(TableModel)}
+    return Table(**parts, catalog=catalog, nrows=catalog.nrows)
+
+
+def _when(folder: Path) -> datetime:
+    try:
+        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return datetime.fromisoformat(document["published"])
+    except FileNotFoundError:
+        return datetime.fromtimestamp((folder / "release.yaml").stat().st_mtime, UTC)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{folder / MANIFEST} cannot be read ({error}).") from error
