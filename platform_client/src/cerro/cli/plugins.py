@@ -12,6 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import click
 
+from cerro.errors import CerroError
+
 GROUP = "cerro.commands"
 """Entry-point group of commands that other packages add."""
 
@@ -63,6 +65,13 @@ class PluginGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands, sorted."""
         return sorted({*self.plugins, *super().list_commands(ctx)})
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an error of the client becomes one plain message."""
+        try:
+            return super().invoke(ctx)
+        except CerroError as error:
+            raise click.ClickException(str(error)) from error
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and give a command, or a stand-in that says why it cannot be imported."""
