@@ -321,9 +321,7 @@ class Exposure:
     def corners(self) -> tuple[FloatArray, FloatArray]:
         """Right ascension and declination (degrees) of the four outer corners, counter-clockwise in pixels."""
         ny, nx = self.shape
-        return self.pixel_to_sky(
-            [-0.5, nx - 0.5, nx - 0.5, -0.5], [-0.5, -0.5, ny - 0.5, ny - 0.5]
-        )
+        return self.pixel_to_sky([-0.5, nx - 0.5, nx - 0.5, -0.5], [-0.5, -0.5, ny - 0.5, ny - 0.5])
 
     def _projection(self) -> tuple[Box, SkyProjection[Any]]:
         ny, nx = self.shape

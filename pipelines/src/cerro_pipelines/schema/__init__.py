@@ -1,0 +1,1 @@
+"""The data model of a reduction: which columns each table has, and its Felis schema."""
