@@ -1,0 +1,1 @@
+"""Cerro's JupyterHub: configuration, spawner, access, and `cerro up`."""

@@ -1,0 +1,1 @@
+"""Who may log in: embedded accounts or an OpenID provider."""

@@ -1,0 +1,1 @@
+"""Commands that the hub adds to `cerro`."""

@@ -1,0 +1,1 @@
+"""Users' servers as processes of this machine."""
