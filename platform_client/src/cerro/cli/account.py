@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from cerro import config
-from cerro.errors import TokenRejectedError
+from cerro.errors import NotPermittedError, TokenRejectedError
 from cerro.session import get_json
 
 
@@ -38,7 +38,7 @@ def login(url: str, *, public: bool, browser: bool) -> None:
         raise click.ClickException("No token was given; nothing is changed.")
     try:
         user = get_json(config.Connection(where.url, token, "login"), "hub/api/user")
-    except TokenRejectedError as error:
+    except (TokenRejectedError, NotPermittedError) as error:  # the hub says 403 to a wrong token
         raise click.ClickException(
             f"{where.url} does not know this token. Copy it whole from {where.token_page} ."
         ) from error
