@@ -1,0 +1,1 @@
+"""Coadds: visit images resampled onto the pixels of a patch and averaged."""

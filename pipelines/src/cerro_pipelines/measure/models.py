@@ -1,0 +1,365 @@
+"""Fit a model to every source of an image: position, shape and flux, neighbours included.
+
+Each source is an exponential or de Vaucouleurs galaxy of any ellipticity seen through the PSF, or a
+point source where the data show no extent. All are fitted together: a Gauss-Newton step for each on
+the image from which all others are subtracted, between simultaneous linear fits of the fluxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cerro_pipelines.measure.fluxes import Templates, fit_fluxes
+from cerro_pipelines.measure.profiles import Mixture, PsfMixture, draw_galaxies, psf_mixture, sersic
+from cerro_pipelines.measure.psf import PsfModel
+from cerro_pipelines.measure.stamps import Bools, Floats, Ints, cut, pixel_indices, split_position
+
+_RADII = (8, 12, 18, 28, 42)  # half widths of stamps; each source gets the least that holds it
+EXPONENTIAL, DE_VAUCOULEURS = 1, 4
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is known of the sources of an image.
+
+    Attributes
+    ----------
+    x, y
+        Centres in pixels, shape (n,).
+    x_error, y_error
+        Their standard errors, shape (n,).
+    shape
+        Half-light shape matrices before the PSF: xx, yy, xy in pixels squared, shape (n, 3).
+    size_error
+        Standard error of half the trace of ``shape``, shape (n,).
+    inflation
+        Factor by which not knowing position and shape enlarges the error of the model's flux,
+        shape (n,).
+    extended
+        Whether the source is resolved, shape (n,).
+    profile
+        Sérsic index of the profile: 1 or 4, shape (n,).
+    radius
+        Half width of the stamp that holds the source, shape (n,).
+    """
+
+    x: Floats
+    y: Floats
+    x_error: Floats
+    y_error: Floats
+    shape: Floats
+    size_error: Floats
+    inflation: Floats
+    extended: Bools
+    profile: Ints
+    radius: Ints
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def draw_templates(models: Models, psf: PsfModel, mixture: PsfMixture) -> list[Templates]:
+    """Draw unit-flux templates of all sources as one image with this PSF shows them.
+
+    Parameters
+    ----------
+    models
+        The sources.
+    psf
+        PSF for the point sources.
+    mixture
+        The same PSF as Gaussians, for the galaxies.
+    """
+    ix, dx = split_position(models.x)
+    iy, dy = split_position(models.y)
+    groups = []
+    for radius in np.unique(models.radius):
+        here = models.radius == radius
+        points = np.flatnonzero(here & ~models.extended)
+        if points.size:
+            stamps = psf.draw(models.x[points], models.y[points], int(radius))
+            groups.append(Templates(points, ix[points], iy[points], stamps))
+        for index in (EXPONENTIAL, DE_VAUCOULEURS):
+            galaxies = np.flatnonzero(here & models.extended & (models.profile == index))
+            if galaxies.size:
+                stamps = draw_galaxies(
+                    sersic(index),
+                    mixture,
+                    dx[galaxies],
+                    dy[galaxies],
+                    models.shape[galaxies],
+                    int(radius),
+                )
+                groups.append(Templates(galaxies, ix[galaxies], iy[galaxies], stamps))
+    return groups
+
+
+def initial_models(
+    x: Floats, y: Floats, moments: Floats, area: Floats, psf: PsfModel
+) -> Models:
+    """Guess models from detections.
+
+    Parameters
+    ----------
+    x, y
+        Positions in pixels, shape (n,).
+    moments
+        Second moments of the light above the threshold: xx, yy, xy, shape (n, 3).
+    area
+        Pixels above the threshold, shape (n,).
+    psf
+        PSF of the image.
+    """
+    count = len(x)
+    seen = moments - np.array([1.0, 1.0, 0.0]) * psf.sigma**2 * 0.8
+    need = 1.4 * np.sqrt(area / np.pi) + 2.0 * psf.sigma + 2.0
+    radii = np.array(_RADII)
+    radius = radii[np.minimum(np.searchsorted(radii, need), len(radii) - 1)]
+    return Models(
+        x=np.asarray(x, np.float64),
+        y=np.asarray(y, np.float64),
+        x_error=np.full(count, np.nan),
+        y_error=np.full(count, np.nan),
+        shape=_valid_shape(1.4 * seen, psf.sigma, radius),
+        size_error=np.full(count, np.nan),
+        inflation=np.ones(count),
+        extended=np.ones(count, dtype=bool),
+        profile=np.full(count, EXPONENTIAL, dtype=np.intp),
+        radius=radius.astype(np.intp),
+    )
+
+
+def fit_models(
+    image: Floats,
+    variance: Floats,
+    good: Bools,
+    guess: Models,
+    psf: PsfModel,
+    *,
+    rounds: int = 5,
+) -> Models:
+    """Fit all sources of an image.
+
+    Parameters
+    ----------
+    image, variance
+        Background-subtracted image and its variance.
+    good
+        Pixels that count.
+    guess
+        First guess.
+    psf
+        PSF of the image.
+    rounds
+        Times that all sources take a step.
+
+    Returns
+    -------
+    Models
+        Sources that show no extent have become point sources.
+    """
+    if len(guess) == 0:
+        return guess
+    mixture = psf_mixture(psf)
+    models = guess
+    for _ in range(rounds):
+        models = _round(image, variance, good, models, guess, psf, mixture)
+    models = replace(models, extended=_resolved(models, psf))
+    models = _choose_profiles(image, variance, good, models, guess, psf, mixture)
+    for _ in range(2):
+        models = _round(image, variance, good, models, guess, psf, mixture)
+    return models
+
+
+def _draw_gradients(
+    models: Models, members: Ints, radius: int, psf: PsfModel, mixture: PsfMixture
+) -> Floats:
+    """Templates and their derivatives of sources of one kind, shape (3 or 6, n, s, s)."""
+    x, y = models.x[members], models.y[members]
+    if not models.extended[members[0]]:
+        return psf.draw(x, y, radius, gradient=True)
+    return draw_galaxies(
+        sersic(int(models.profile[members[0]])),
+        mixture,
+        split_position(x)[1],
+        split_position(y)[1],
+        models.shape[members],
+        radius,
+        gradient=True,
+    )
+
+
+def _kinds(models: Models) -> list[Ints]:
+    """Group sources that are drawn alike: same stamp, same kind, same profile."""
+    key = models.radius * 100 + models.profile * 10 + models.extended
+    return [np.flatnonzero(key == k) for k in np.unique(key)]
+
+
+def _round(
+    image: Floats,
+    variance: Floats,
+    good: Bools,
+    models: Models,
+    guess: Models,
+    psf: PsfModel,
+    mixture: PsfMixture,
+) -> Models:
+    """Fit the fluxes together, then let each source take one Gauss-Newton step."""
+    ix, iy = split_position(models.x)[0], split_position(models.y)[0]
+    drawn = [
+        (m, _draw_gradients(models, m, int(models.radius[m[0]]), psf, mixture))
+        for m in _kinds(models)
+    ]
+    templates = [Templates(m, ix[m], iy[m], t[0]) for m, t in drawn]
+    fit = fit_fluxes(image, variance, good, templates, errors=False)
+    flux = np.nan_to_num(fit.flux)
+    residual = np.where(good, image - fit.model, 0.0).astype(np.float32)
+    new = replace(
+        models,
+        x=models.x.copy(),
+        y=models.y.copy(),
+        x_error=models.x_error.copy(),
+        y_error=models.y_error.copy(),
+        shape=models.shape.copy(),
+        size_error=models.size_error.copy(),
+        inflation=models.inflation.copy(),
+    )
+    for members, stamps in drawn:
+        step, covariance, inflation = _newton(
+            residual, variance, good, models, guess, members, stamps, flux[members], psf.sigma
+        )
+        _advance(new, guess, members, step, covariance, psf.sigma)
+        if stamps.shape[0] == 6:
+            new.inflation[members] = inflation
+    return new
+
+
+def _newton(
+    residual: Floats,
+    variance: Floats,
+    good: Bools,
+    models: Models,
+    guess: Models,
+    members: Ints,
+    stamps: Floats,
+    flux: Floats,
+    sigma: float,
+) -> tuple[Floats, Floats, Floats]:
+    """Steps of flux, x, y (and shape) of each source alone, covariances, and flux inflation."""
+    shape = (residual.shape[0], residual.shape[1])
+    ix, iy = split_position(models.x[members])[0], split_position(models.y[members])[0]
+    indices, inside = pixel_indices(shape, ix, iy, stamps.shape[2] // 2)
+    use = inside & good.reshape(-1)[indices]
+    count, parameters = len(members), stamps.shape[0]
+    noise = np.median(cut(variance, ix, iy, 1).reshape(count, -1), axis=1).astype(np.float64)
+    weight = use.reshape(count, -1)
+    jacobian = stamps.reshape(parameters, count, -1) * weight
+    jacobian[1:] *= flux.astype(np.float32)[None, :, None]
+    jacobian = jacobian.transpose(1, 0, 2)
+    normal = (jacobian @ jacobian.transpose(0, 2, 1)).astype(np.float64) / noise[:, None, None]
+    data = residual.reshape(-1)[indices].reshape(count, -1, 1)
+    rhs = (jacobian @ data)[:, :, 0].astype(np.float64) / noise[:, None]
+    # Weak priors hold faint sources near their detection and keep the matrix regular.
+    prior = np.zeros((count, parameters))
+    prior[:, 1:3] = 1.0
+    pull = np.zeros((count, parameters))
+    pull[:, 1] = guess.x[members] - models.x[members]
+    pull[:, 2] = guess.y[members] - models.y[members]
+    if parameters == 6:
+        width = guess.shape[members, 0] + guess.shape[members, 1] + sigma**2
+        prior[:, 3:] = 1.0 / width[:, None] ** 2
+        pull[:, 3:] = guess.shape[members] - models.shape[members]
+    rhs += prior * pull
+    diagonal = np.arange(parameters)
+    normal[:, diagonal, diagonal] += prior
+    normal[:, 0, 0] += 1e-12 + 1e-9 * normal[:, 0, 0]
+    covariance = np.linalg.inv(normal)
+    inflation = np.sqrt(np.maximum(covariance[:, 0, 0] * normal[:, 0, 0], 1.0))
+    return np.einsum("nij,nj->ni", covariance, rhs), covariance, inflation
+
+
+def _advance(
+    new: Models, guess: Models, members: Ints, step: Floats, covariance: Floats, sigma: float
+) -> None:
+    new.x[members] += np.clip(step[:, 1], -0.6, 0.6)
+    new.y[members] += np.clip(step[:, 2], -0.6, 0.6)
+    # A source never leaves the pixels that it was detected on.
+    reach = 1.5 * sigma
+    new.x[members] = np.clip(new.x[members], guess.x[members] - reach, guess.x[members] + reach)
+    new.y[members] = np.clip(new.y[members], guess.y[members] - reach, guess.y[members] + reach)
+    new.x_error[members] = np.sqrt(covariance[:, 1, 1])
+    new.y_error[members] = np.sqrt(covariance[:, 2, 2])
+    if step.shape[1] == 6:
+        old = new.shape[members]
+        most = 0.7 * (old[:, 0] + old[:, 1] + 2.0 * sigma**2) / 2.0
+        largest = np.abs(step[:, 3:]).max(axis=1)
+        scale = np.minimum(1.0, most / np.maximum(largest, 1e-30))
+        new.shape[members] = _valid_shape(
+            old + scale[:, None] * step[:, 3:], sigma, new.radius[members]
+        )
+        trace = covariance[:, 3, 3] + covariance[:, 4, 4] + 2.0 * covariance[:, 3, 4]
+        new.size_error[members] = 0.5 * np.sqrt(np.maximum(trace, 0.0))
+
+
+def _valid_shape(shape: Floats, sigma: float, radius: Ints) -> Floats:
+    """Bring shape matrices back to sizes above zero, within the stamp, and not too flat."""
+    xx, yy, xy = shape[:, 0], shape[:, 1], shape[:, 2]
+    mean = 0.5 * (xx + yy)
+    half = 0.5 * (xx - yy)
+    spread = np.hypot(half, xy)
+    least, most = (0.1 * sigma) ** 2, (0.8 * radius) ** 2
+    major = np.clip(mean + spread, least, most)
+    minor = np.clip(mean - spread, np.maximum(least, 0.02 * major), most)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = np.where(spread > 0, half / spread, 1.0)
+        s = np.where(spread > 0, xy / spread, 0.0)
+    mean, spread = 0.5 * (major + minor), 0.5 * (major - minor)
+    return np.column_stack([mean + spread * c, mean - spread * c, spread * s])
+
+
+def _resolved(models: Models, psf: PsfModel) -> Bools:
+    """Whether the size differs from zero by more than noise and the errors of the PSF explain."""
+    size = 0.5 * (models.shape[:, 0] + models.shape[:, 1])
+    # An error of 1 % of the PSF's width looks like this much extent.
+    systematic = 0.05 * psf.sigma**2
+    resolved: Bools = size > systematic + 3.0 * models.size_error
+    return resolved
+
+
+def _choose_profiles(
+    image: Floats,
+    variance: Floats,
+    good: Bools,
+    models: Models,
+    guess: Models,
+    psf: PsfModel,
+    mixture: PsfMixture,
+) -> Models:
+    """Make those galaxies de Vaucouleurs whose light says so."""
+    fluxes = fit_fluxes(image, variance, good, draw_templates(models, psf, mixture), errors=False)
+    residual = np.where(good, image - fluxes.model, 0.0).astype(np.float32)
+    size = 0.5 * (models.shape[:, 0] + models.shape[:, 1])
+    trial = np.flatnonzero(models.extended & (size > 8.0 * models.size_error))
+    profile, shape = models.profile.copy(), models.shape.copy()
+    for radius in np.unique(models.radius[trial]):
+        m = trial[models.radius[trial] == radius]
+        flux = np.nan_to_num(fluxes.flux[m])
+        ix, dx = split_position(models.x[m])
+        iy, dy = split_position(models.y[m])
+        own = draw_galaxies(sersic(EXPONENTIAL), mixture, dx, dy, models.shape[m], int(radius))
+        data = cut(residual, ix, iy, int(radius)) + flux[:, None, None].astype(np.float32) * own
+        noise = np.median(cut(variance, ix, iy, 1).reshape(len(m), -1), axis=1)
+        best = np.square(data - flux[:, None, None] * own).sum(axis=(1, 2)) / noise
+        for stretch in (0.7, 1.0, 1.4, 2.0):
+            other = draw_galaxies(
+                sersic(DE_VAUCOULEURS), mixture, dx, dy, models.shape[m] * stretch**2, int(radius)
+            )
+            amplitude = (data * other).sum(axis=(1, 2)) / np.square(other).sum(axis=(1, 2))
+            left = np.square(data - amplitude[:, None, None] * other).sum(axis=(1, 2)) / noise
+            better = left < best - 4.0
+            profile[m[better]] = DE_VAUCOULEURS
+            shape[m[better]] = models.shape[m[better]] * stretch**2
+            best = np.where(better, left, best)
+    return replace(models, profile=profile, shape=_valid_shape(shape, psf.sigma, models.radius))
