@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def _people(c: Config, home: Home, settings: HubSettings, wiring: Wiring) -> Non
         return
     c.JupyterHub.authenticator_class = EmbeddedAuthenticator
     c.EmbeddedAuthenticator.folder = str(home.hub)
+    c.EmbeddedAuthenticator.any_allow_config = True
     c.EmbeddedAuthenticator.manage_groups = True
     # The account file is asked at most once a second, and a removed account's tokens die with it.
     c.EmbeddedAuthenticator.auth_refresh_age = 1
@@ -136,7 +138,9 @@ def _servers(c: Config, home: Home, settings: HubSettings, wiring: Wiring) -> No
 
 
 def _pages(c: Config, settings: HubSettings) -> None:
-    c.JupyterHub.template_paths = [str(PAGES / "templates")]
+    brand = Path(str(files("cerro.brand")))
+    c.JupyterHub.template_paths = [str(PAGES / "templates"), str(brand)]
+    c.JupyterHub.logo_file = str(brand / "logo.svg")
     c.JupyterHub.template_vars = {
         "platform": settings.title,
         "custom_scopes": {name: scope["description"] for name, scope in CUSTOM_SCOPES.items()},

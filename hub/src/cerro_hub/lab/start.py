@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cerro_hub.lab.discovery import fetch_discovery
 from cerro_hub.lab.tutorials import copy_tutorials
+from cerro_hub.quick_imports import skip_iri_grammar
 
 CONFIG = Path(__file__).parent / "config"
 
@@ -73,6 +74,7 @@ def main() -> None:
     threading.Thread(target=fetch_discovery, args=(runtime,), daemon=True).start()
     prepare(Path.home(), runtime)
     os.environ["JUPYTER_CONFIG_PATH"] = str(CONFIG)
+    skip_iri_grammar()
     from jupyterhub.singleuser import main as jupyterlab
 
     jupyterlab()

@@ -21,14 +21,15 @@ def make_admin(home: Home, settings: HubSettings) -> str | None:
     Returns
     -------
     str or None
-        The password to show, if the account was made just now.
+        What to show as the password, if the account was made just now.
     """
     store = AccountStore(home.hub)
     if settings.auth != "embedded" or store.all():
         return None
-    password = os.environ.get("CERRO_ADMIN_PASSWORD") or generate_password()
+    given = os.environ.get("CERRO_ADMIN_PASSWORD")
+    password = given or generate_password()
     store.add(settings.admin, password, admin=True)
-    return password
+    return "that CERRO_ADMIN_PASSWORD holds" if given else password
 
 
 def remove_strangers(home: Home, wiring: Wiring, token: str) -> list[str]:

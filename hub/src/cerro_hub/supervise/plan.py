@@ -122,7 +122,13 @@ def make_plan(
         ),
         ProcessSpec(
             name="hub",
-            argv=(sys.executable, "-m", "jupyterhub", "-f", str(PACKAGE / "jupyterhub_config.py")),
+            argv=(
+                sys.executable,
+                "-m",
+                "cerro_hub.start_hub",
+                "-f",
+                str(PACKAGE / "jupyterhub_config.py"),
+            ),
             env=shared | {VARIABLE: wiring.to_json()},
             port=wiring.hub,
             health="/hub/health",

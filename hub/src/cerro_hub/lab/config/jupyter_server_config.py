@@ -17,7 +17,7 @@ c.ServerApp.jpserver_extensions = {
     "jupyter_lsp": False,
     "notebook_shim": False,
 }
-c.ServerApp.log_level = "WARNING"
+c.ServerApp.log_level = "WARN"
 
 # Nothing from another host: no news, no look-out for updates, no extension catalogue.
 c.LabApp.news_url = None
