@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -47,6 +48,26 @@ class DamagedError(ReleaseError):
 
     code: ClassVar[str] = "release_damaged"
     status: ClassVar[int] = 500
+
+
+class CheckError(ReleaseError):
+    """A draft is not fit to be published.
+
+    Parameters
+    ----------
+    name
+        The release.
+    problems
+        What must be mended, one line each.
+    """
+
+    code: ClassVar[str] = "release_unfit"
+    status: ClassVar[int] = 409
+
+    def __init__(self, name: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"Release {name!r} is not published; mend this first:{lines}")
 
 
 class DataError(ReleaseError):

@@ -76,6 +76,13 @@ def validate(path: Path, *, resolve: bool = False) -> str | None:
     import io
 
     document = _load(path)
+    for table in document.get("tables") or ():
+        for column in table.get("columns") or ():
+            if (datatype := column.get("datatype")) not in DATATYPES:
+                raise SchemaError(
+                    f"{path}: table {table.get('name')} column {column.get('name')}: datatype "
+                    f"{datatype!r} is none of Felis, which are {', '.join(DATATYPES)}."
+                )
     import felis
     import pydantic
 
@@ -138,6 +145,52 @@ def read(path: Path) -> DataModel:
             f"{path} is no valid Felis schema ({type(error).__name__}: {error}). "
             "Run: felis validate --id-generation FILE"
         ) from error
+
+
+def check_storable(model: DataModel, path: Path) -> None:
+    """Refuse what Felis allows but a release cannot hold.
+
+    Parameters
+    ----------
+    model
+        The data model.
+    path
+        Its file, for errors.
+
+    Raises
+    ------
+    SchemaError
+        Naming the table and column.
+    """
+    from cerro_services.release.arrowtypes import arrow_schema
+
+    if not model.tables:
+        raise SchemaError(f"{path} has no tables.")
+    for table in model.tables.values():
+        folded: dict[str, str] = {}
+        for column in table.columns:
+            other = folded.setdefault(column.name.casefold(), column.name)
+            if other != column.name:
+                raise SchemaError(
+                    f"{path}: table {table.name} has columns {other} and {column.name}, "
+                    "which are one name in ADQL. Rename one."
+                )
+        if not table.columns:
+            raise SchemaError(f"{path}: table {table.name} has no columns.")
+        try:
+            arrow_schema(table)
+        except SchemaError as error:
+            raise SchemaError(f"{path}: table {table.name}: {error.message}") from error
+        for name in filter(None, (table.ra, table.dec)):
+            column = table.column(name)
+            if column.unit not in {None, "deg"} or column.datatype not in {"double", "float"}:
+                raise SchemaError(
+                    f"{path}: {table.name}.{name} has UCD {column.ucd}, so it must be a double in "
+                    f"deg; it is a {column.datatype} in {column.unit}."
+                )
+        for name in table.key:
+            if name not in {column.name for column in table.columns}:
+                raise SchemaError(f"{path}: the key of {table.name} names no column: {name}.")
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -135,6 +135,29 @@ class ReleaseStore:
             return []
         return sorted((p.name for p in folder.iterdir() if p.name.isdigit()), key=int)
 
+    def has_draft(self, name: str) -> bool:
+        """Tell whether a release has a draft that is described."""
+        return (self.root / name / DRAFT / "release.yaml").is_file()
+
+    def folder(self, name: str, version: str) -> Path:
+        """Give the folder of a version, or of the draft.
+
+        Raises
+        ------
+        ReleaseNotFound
+            The store has no such release or version.
+        """
+        known = bool(NAME.fullmatch(name)) and (version == DRAFT or version.isdigit())
+        folder = self.root / name / (DRAFT if version == DRAFT else f"versions/{version}")
+        if not known or not folder.is_dir():
+            which = "draft" if version == DRAFT else f"version {version!r}"
+            raise ReleaseNotFound(
+                f"Release {name!r} has no {which}."
+                if name in self.names()
+                else f"There is no release {name!r} in {self.root}."
+            )
+        return folder
+
     def open(self, name: str, version: str | None = None) -> Release:
         """Open one version of a release.
 
@@ -166,10 +189,7 @@ class ReleaseStore:
                 if (self.root / name / DRAFT).is_dir()
                 else f"There is no release {name!r} in {self.root}."
             )
-        folder = self.root / name / (DRAFT if chosen == DRAFT else f"versions/{chosen}")
-        if not (chosen == DRAFT or chosen.isdigit()) or not folder.is_dir():
-            raise ReleaseNotFound(f"Release {name!r} has no version {chosen!r}.")
-        return read_release(folder, chosen)
+        return read_release(self.folder(name, chosen), chosen)
 
     def published(self) -> tuple[Release, ...]:
         """Give the current version of every published release.

@@ -1,0 +1,315 @@
+"""The command ``cerro release``: from tables to a published release."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cerro_services.errors import CerroError
+
+if TYPE_CHECKING:
+    from cerro_services.release.draft import Drafts
+    from cerro_services.release.store import ReleaseStore
+
+_STORE_HELP = "Folder of the release store (default: CERRO_RELEASES, else CERRO_HOME/releases)."
+
+
+class _Commands(click.Group):
+    """Tells an error in its own words, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CerroError as error:
+            raise click.ClickException(error.message) from error
+        except OSError as error:
+            raise click.ClickException(_system(error)) from error
+
+
+def _system(error: OSError) -> str:
+    words = (error.strerror or str(error)).rstrip(".")
+    return f"{error.filename}: {words}." if error.filename else f"{words}."
+
+
+def _store_option(command: Any) -> Any:
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=_find_store,
+        help=_STORE_HELP,
+    )(command)
+
+
+def _find_store(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> ReleaseStore:
+    from cerro_services.release.store import ReleaseStore
+
+    if value is None:
+        named = os.environ.get("CERRO_RELEASES")
+        home = os.environ.get("CERRO_HOME")
+        if not named and not home:
+            raise click.UsageError("Say where releases lie: --store DIR, or set CERRO_RELEASES.")
+        value = Path(named) if named else Path(str(home)) / "releases"
+    return ReleaseStore(value)
+
+
+def _writing_options(command: Any) -> Any:
+    command = click.option(
+        "--scratch",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for temporary files, as large as the table (default: beside the table).",
+    )(command)
+    return click.option(
+        "--memory",
+        type=click.IntRange(min=16),
+        default=384,
+        show_default=True,
+        help="Megabytes of rows held in memory while sorting.",
+    )(command)
+
+
+@click.group(cls=_Commands)
+def release() -> None:
+    r"""Make, check and publish data releases.
+
+    From a table to a release that everyone can query:
+
+    \b
+      cerro release schema draft FILES… --name NAME --table TABLE -o schema.yaml
+      cerro release create NAME --schema schema.yaml --title "…"
+      cerro release ingest NAME TABLE FILES…
+      cerro release check NAME
+      cerro release publish NAME
+    """
+
+
+@release.command()
+@click.argument("name")
+@click.option(
+    "--schema",
+    "schema_file",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The data model, in Felis (YAML). Its 'name:' is NAME.",
+)
+@click.option("--title", required=True, help="Title for people.")
+@click.option("--description", help="What it is, in a few sentences.")
+@click.option("--doi", help="DOI of the release.")
+@click.option("--credit", help="Whom to credit.")
+@click.option("--licence", "--license", "licence", help="Licence of the data.")
+@click.option(
+    "--access",
+    default="public",
+    show_default=True,
+    metavar="public|GROUP,…",
+    help="Who may read it.",
+)
+@click.option(
+    "--table-access",
+    multiple=True,
+    metavar="TABLE=public|GROUP,…",
+    help="Who may read one table, if others than the rest. Can be repeated.",
+)
+@click.option(
+    "--dataset-access",
+    multiple=True,
+    metavar="TYPE=public|GROUP,…",
+    help="Who may read one Butler dataset type. Can be repeated.",
+)
+@_store_option
+def create(
+    *,
+    name: str,
+    schema_file: Path,
+    access: str,
+    table_access: tuple[str, ...],
+    dataset_access: tuple[str, ...],
+    store: ReleaseStore,
+    **texts: str | None,
+) -> None:
+    """Begin release NAME, or describe its draft anew.
+
+    Tables that the draft already has are kept.
+    """
+    from cerro_services.release.access import Access
+    from cerro_services.release.draft import Drafts
+    from cerro_services.release.progress import Progress
+    from cerro_services.release.store import Description
+
+    rules = Access.from_document(
+        {
+            "default": _rule(access),
+            "tables": _rules("--table-access", table_access),
+            "datasets": _rules("--dataset-access", dataset_access),
+        }
+    )
+    title = texts.pop("title")
+    about = Description(name=name, title=title or name, access=rules, **texts)
+    drafts = Drafts(store, progress=Progress.on_stderr())
+    folder = drafts.create(about, schema_file)
+    click.echo(f"Draft of {name} in {folder}. Next: cerro release ingest {name} TABLE FILES…")
+
+
+def _rule(text: str) -> str | list[str]:
+    groups = [part.strip() for part in text.split(",") if part.strip()]
+    return "public" if groups == ["public"] else groups
+
+
+def _rules(option: str, pairs: tuple[str, ...]) -> dict[str, str | list[str]]:
+    found = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} {pair!r}: write NAME=public or NAME=GROUP,…")
+        found[name] = _rule(text)
+    return found
+
+
+@release.command()
+@click.argument("name")
+@click.argument("table", required=False)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--butler", "repository", help="Read all tables from this Butler repository.")
+@click.option("--collection", help="Collection of the Butler repository.")
+@click.option("--again", is_flag=True, help="Ingest even what has not changed.")
+@_writing_options
+@_store_option
+def ingest(
+    *,
+    name: str,
+    table: str | None,
+    files: tuple[Path, ...],
+    repository: str | None,
+    collection: str | None,
+    again: bool,
+    memory: int,
+    scratch: Path | None,
+    store: ReleaseStore,
+) -> None:
+    """Fill TABLE of the draft of release NAME from FILES, or all tables from a Butler.
+
+    FILES are Parquet (or folders of Parquet), CSV, ECSV, FITS binary tables or VOTables. Each
+    value is checked against the schema. A table is replaced whole, or left as it was; tables that
+    are complete are not read again, so a command that was stopped is simply repeated.
+    """
+    drafts = _drafts(store, memory, scratch)
+    if repository:
+        if table or files:
+            raise click.UsageError("Give either TABLE FILES… or --butler REPO.")
+        if not collection:
+            raise click.UsageError("--butler needs --collection.")
+        filled = drafts.ingest_butler(name, repository, collection, again=again)
+        click.echo(f"Ingested {len(filled)} tables, {sum(filled.values()):,} rows.")
+    elif table and files:
+        rows = drafts.ingest(name, table, files, again=again)
+        click.echo(f"Ingested {table}: {rows:,} rows. Next: cerro release publish {name}")
+    else:
+        raise click.UsageError("Give TABLE FILES…, or --butler REPO --collection C.")
+
+
+def _drafts(store: ReleaseStore, memory: int, scratch: Path | None) -> Drafts:
+    from cerro_services.release.draft import Drafts
+    from cerro_services.release.layout import Layout
+    from cerro_services.release.progress import Progress
+
+    layout = Layout(memory=memory << 20)
+    return Drafts(store, layout, scratch, Progress.on_stderr())
+
+
+@release.command()
+@click.argument("name")
+@click.option("--version", help="Check this published version (default: the draft).")
+@click.option("--foreign-keys", is_flag=True, help="Look up every foreign key.")
+@_store_option
+def check(*, name: str, version: str | None, foreign_keys: bool, store: ReleaseStore) -> None:
+    """Verify the draft of release NAME, or a published version."""
+    from cerro_services.release.progress import Progress
+    from cerro_services.release.publish import check as check_folder
+
+    chosen = version or ("draft" if store.has_draft(name) else store.current(name) or "draft")
+    root = store.folder(name, chosen)
+    report = check_folder(root, name, Progress.on_stderr(), foreign_keys=foreign_keys)
+    for table, rows in report.rows.items():
+        click.echo(f"  {table}: {rows:,} rows")
+    for table in report.empty:
+        click.echo(f"  {table}: no data yet")
+    if report.problems:
+        lines = "\n".join(f"  {problem}" for problem in report.problems)
+        raise click.ClickException(f"{name} ({chosen}) has faults:\n{lines}")
+    if report.empty:
+        raise click.ClickException(f"{name} ({chosen}) lacks data of {len(report.empty)} tables.")
+    click.echo(f"{name} ({chosen}) is sound.")
+
+
+@release.command()
+@click.argument("name")
+@click.option("--allow-empty", is_flag=True, help="Publish tables without data as empty tables.")
+@click.option("--foreign-keys", is_flag=True, help="Look up every foreign key first.")
+@_store_option
+def publish(*, name: str, allow_empty: bool, foreign_keys: bool, store: ReleaseStore) -> None:
+    """Verify the draft of release NAME and make it the current version, whole or not at all."""
+    from cerro_services.release.progress import Progress
+    from cerro_services.release.publish import Publisher
+
+    publisher = Publisher(store, Progress.on_stderr())
+    done = publisher.publish(name, allow_empty=allow_empty, foreign_keys=foreign_keys)
+    rows = sum(table.nrows for table in done.tables.values())
+    click.echo(
+        f"Published {name}, version {done.version}: {len(done.tables)} tables, {rows:,} rows."
+    )
+
+
+@release.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@_store_option
+def list_releases(*, as_json: bool, store: ReleaseStore) -> None:
+    """List releases and drafts: version, state, tables, rows, size, access."""
+    from cerro_services.release.listing import as_table, entries
+
+    found = entries(store)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+    elif found:
+        click.echo(as_table(found))
+    else:
+        click.echo(f"No releases in {store.root}.", err=True)
+
+
+@release.group()
+def schema() -> None:
+    """Work on data models (Felis)."""
+
+
+@schema.command("draft")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Name of the release.")
+@click.option("--table", required=True, help="Name of the table.")
+@click.option("--ra", metavar="COLUMN", help="Column of right ascension in degrees.")
+@click.option("--dec", metavar="COLUMN", help="Column of declination in degrees.")
+@click.option("--key", metavar="COLUMN", help="Column that is unique for each row.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write (default: standard output).",
+)
+def schema_draft(files: tuple[Path, ...], output: Path | None, **options: Any) -> None:
+    """Draft the Felis schema of one table from FILES, to be completed by hand."""
+    from cerro_services.release import felisdraft
+    from cerro_services.release.progress import Progress
+
+    text = felisdraft.draft(files, progress=Progress.on_stderr(), **options)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    felisdraft.write(text, output)
+    name = options["name"]
+    click.echo(
+        f"Wrote {output}. Complete it, then: "
+        f"cerro release create {name} --schema {output} --title …"
+    )

@@ -1,0 +1,235 @@
+"""VOTables (VOTable 1.x), parsed as a stream: no part of the document is kept.
+
+Expat reads the XML with nothing resolved from outside, and a document that declares entities is
+refused, so that a hostile file can neither reach other files nor grow in memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, cast
+from xml.parsers import expat
+
+import pyarrow as pa
+
+from cerro_services.release.errors import DataError
+from cerro_services.release.readers.base import Field, TableSource
+from cerro_services.release.readers.vodata import BinaryRows, Decoder, TextRows, VOField
+
+_READ = 1 << 18
+_DATA = {"TABLEDATA": "tabledata", "BINARY": "binary", "BINARY2": "binary2"}
+
+
+@dataclass
+class _State:
+    """What has been seen of the document."""
+
+    fields: list[VOField] = field(default_factory=list)
+    nrows: int | None = None
+    status: str | None = None
+    status_text: str = ""
+    serialization: str | None = None
+    finished: bool = False
+
+
+class _Parser:
+    """Feeds a VOTable to a decoder of rows.
+
+    Parameters
+    ----------
+    path
+        The file, for errors.
+    decode
+        Whether to decode rows; without, only the fields are read.
+    """
+
+    def __init__(self, path: Path, *, decode: bool) -> None:
+        self.path = path
+        self.decode = decode
+        self.state = _State()
+        self.rows: Decoder | None = None
+        self._text: list[str] | None = None
+        self._current: VOField | None = None
+        self._cell: list[str] | None = None
+        self._row: list[str] = []
+        self._in_table = False
+        self._expat = expat.ParserCreate(namespace_separator=" ")
+        self._expat.buffer_text = True
+        self._expat.StartElementHandler = self._start
+        self._expat.EndElementHandler = self._end
+        self._expat.CharacterDataHandler = self._characters
+        self._expat.EntityDeclHandler = self._refuse_entity
+
+    def feed(self, data: bytes, *, final: bool) -> None:
+        """Parse some more of the document."""
+        try:
+            self._expat.Parse(data, final)
+        except expat.ExpatError as error:
+            if self.state.finished:
+                return
+            at = self.rows.done if self.rows else 0
+            raise DataError(
+                f"is damaged or cut short at line {error.lineno}"
+                f"{f', after row {at:,}' if self.rows else ''}: {expat.ErrorString(error.code)}.",
+                file=self.path,
+            ) from error
+
+    def _refuse_entity(self, name: str, *_: object) -> None:
+        raise DataError(
+            f"declares the XML entity {name!r}; such a file is refused, for it may be hostile.",
+            file=self.path,
+        )
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        tag = tag.rpartition(" ")[2]
+        if self.state.finished:
+            return
+        if tag == "TD":
+            self._cell = []
+        elif tag == "TR":
+            self._row = []
+        elif tag == "FIELD" and self._in_table:
+            self._current = VOField.from_attributes(attributes, self.path)
+            self.state.fields.append(self._current)
+        elif tag == "VALUES" and self._current is not None:
+            self._current.null = attributes.get("null")
+        elif tag == "DESCRIPTION" and self._current is not None:
+            self._text = []
+        elif tag == "INFO" and attributes.get("name", "").upper() == "QUERY_STATUS":
+            self.state.status = attributes.get("value", "").upper()
+            self._text = []
+        elif tag == "TABLE":
+            self._in_table = True
+            self.state.nrows = int(attributes["nrows"]) if "nrows" in attributes else None
+        elif tag in {*_DATA, "FITS", "PARQUET"} and self._in_table:
+            self._begin(tag)
+        elif tag == "STREAM" and self._in_table:
+            self._stream(attributes)
+
+    def _begin(self, tag: str) -> None:
+        if tag not in _DATA:
+            raise DataError(f"holds its rows as {tag}, elsewhere: give that file.", file=self.path)
+        self.state.serialization = _DATA[tag]
+        if self.decode:
+            kind = TextRows if tag == "TABLEDATA" else BinaryRows
+            self.rows = kind(self.path, self.state.fields, with_nulls=tag == "BINARY2")
+
+    def _stream(self, attributes: dict[str, str]) -> None:
+        if "href" in attributes:
+            raise DataError(
+                "keeps its rows in another file (STREAM href), which is not followed.",
+                file=self.path,
+            )
+        if attributes.get("encoding") != "base64":
+            raise DataError("has a STREAM that is not base64.", file=self.path)
+
+    def _characters(self, text: str) -> None:
+        if self._cell is not None:
+            self._cell.append(text)
+        elif self._text is not None:
+            self._text.append(text)
+        elif isinstance(self.rows, BinaryRows) and not self.state.finished:
+            self.rows.feed(text)
+
+    def _end(self, tag: str) -> None:
+        tag = tag.rpartition(" ")[2]
+        if self.state.finished:
+            return
+        if tag == "TD":
+            self._row.append("".join(self._cell or ()))
+            self._cell = None
+        elif tag == "TR":
+            if isinstance(self.rows, TextRows):
+                self.rows.append(self._row)
+        elif tag == "FIELD":
+            self._current = None
+        elif tag == "DESCRIPTION" and self._current is not None:
+            self._current.description = " ".join("".join(self._text or ()).split())
+            self._text = None
+        elif tag == "INFO":
+            self.state.status_text = "".join(self._text or ())
+            self._text = None
+        elif tag == "TABLE" and self._in_table:
+            self._in_table = False
+            if self.rows is not None:
+                self.rows.finish()
+            # The status may follow the table (DALI §4.4.1); further tables do not count.
+            self.state.finished = bool(self.state.serialization)
+
+
+class VOTableSource(TableSource):
+    """The first table of one VOTable: TABLEDATA, BINARY or BINARY2, possibly gzipped."""
+
+    def _open(self) -> IO[bytes]:
+        with self.path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        return cast("IO[bytes]", gzip.open(self.path)) if packed else self.path.open("rb")
+
+    def _parse(self, parser: _Parser) -> Iterator[None]:
+        with self._open() as stream:
+            while True:
+                try:
+                    data = stream.read(_READ)
+                except (EOFError, gzip.BadGzipFile) as error:
+                    raise DataError("is cut short.", file=self.path) from error
+                parser.feed(data, final=not data)
+                yield
+                if not data or parser.state.finished:
+                    return
+
+    @cached_property
+    def _head(self) -> _State:
+        parser = _Parser(self.path, decode=False)
+        for _ in self._parse(parser):
+            if parser.state.serialization:
+                break
+        state = parser.state
+        if state.status == "ERROR":
+            raise DataError(
+                f"is the report of a failed query: {state.status_text.strip()}", file=self.path
+            )
+        if not state.fields or not state.serialization:
+            raise DataError("has no table with rows.", file=self.path)
+        names = [f.name for f in state.fields]
+        doubled = sorted({n for n in names if names.count(n) > 1})
+        if doubled:
+            raise DataError(f"names column {doubled[0]!r} twice.", file=self.path)
+        return state
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The columns of the file."""
+        return tuple(f.to_field() for f in self._head.fields)
+
+    @property
+    def nrows(self) -> int | None:
+        """Number of rows, if the table says so."""
+        return self._head.nrows
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Whether the table is the cut result of a query."""
+        if not self._truncated:
+            return ()
+        return (f"{self.path}: the result of a query that was cut (QUERY_STATUS=OVERFLOW).",)
+
+    @cached_property
+    def _truncated(self) -> bool:
+        # The mark stands after the rows; the end of the file is enough to see it.
+        with self._open() as stream:
+            if isinstance(stream, gzip.GzipFile):
+                return self._head.status == "OVERFLOW"
+            stream.seek(max(0, self.path.stat().st_size - 4096))
+            return b'"OVERFLOW"' in stream.read()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read the rows as they are parsed."""
+        _ = self._head
+        parser = _Parser(self.path, decode=True)
+        for _ in self._parse(parser):
+            if parser.rows is not None:
+                yield from parser.rows.take(columns)
