@@ -387,8 +387,8 @@ def _render(
     files = ", ".join(path.name for path in paths[:3]) + (" …" if len(paths) > 3 else "")
     lines = [
         f"# Drafted by `cerro release schema draft` from {files}.",
-        "# Complete the descriptions, units (VOUnit) and UCDs, then check: felis validate",
-        "#   --id-generation FILE. What is here: https://felis.lsst.io",
+        "# Complete the descriptions, units (VOUnit) and UCDs. What may stand here:",
+        "# https://felis.lsst.io. Check it with: felis --id-generation validate FILE",
         f"name: {name}",
         f"description: {scalar(f'The {name} release.')}",
         "tables:",

@@ -71,8 +71,8 @@ def write(
 def _properties(
     folder: Path, table: TableModel, tiles: Sequence[Tile], nrows: int, max_rows: int
 ) -> str:
-    # A table with one row for each thing on the sky is of objects, others are of detections.
-    kind = "object" if "object" in table.name.lower() or not table.indexes else "source"
+    # HATS wants to know; LSST names tables of detections Source, ForcedSource, DiaSource.
+    kind = "source" if table.name.lower().endswith("source") else "object"
     size = sum((folder / tile.path).stat().st_size for tile in tiles)
     covered = sum(4.0**-tile.norder for tile in tiles) / 12
     values = {

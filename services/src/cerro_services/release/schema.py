@@ -143,7 +143,7 @@ def read(path: Path) -> DataModel:
     except (KeyError, TypeError, AttributeError) as error:
         raise SchemaError(
             f"{path} is no valid Felis schema ({type(error).__name__}: {error}). "
-            "Run: felis validate --id-generation FILE"
+            "Run: felis --id-generation validate FILE"
         ) from error
 
 
