@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import stat
-from pathlib import Path
 
 import pytest
 
 from cerro import config
 from cerro.errors import CerroError, NotLoggedInError
-
-
-@pytest.fixture(autouse=True)
-def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
 @pytest.mark.req("CLI-4")

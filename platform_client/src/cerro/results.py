@@ -16,11 +16,15 @@ import pyarrow.parquet as pq
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
+from cerro.errors import UnexpectedAnswerError
 from cerro.votable import FieldInfo, Header, read_header
 
 type _Array = np.ndarray[Any, Any]
 
 _CONTENT = b"IVOA.VOTable-Parquet.content"
+_BROKEN_OFF = (
+    "The answer broke off: the query failed on the server while it ran. Try again, or ask for less."
+)
 
 
 def from_parquet(content: bytes) -> Table:
@@ -35,9 +39,18 @@ def from_parquet(content: bytes) -> Table:
     -------
     astropy.table.Table
         Nulls are masked; ``meta["overflow"]`` tells whether the server cut the rows.
+
+    Raises
+    ------
+    UnexpectedAnswerError
+        If the file is not whole.
     """
-    arrow = pq.read_table(pa.BufferReader(content))
-    header = (arrow.schema.metadata or {}).get(_CONTENT)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        arrow = file.read()
+    except pa.ArrowInvalid as error:
+        raise UnexpectedAnswerError(_BROKEN_OFF) from error
+    header = (file.metadata.metadata or {}).get(_CONTENT)
     described = read_header(header) if header else Header((), overflow=False)
     table = Table(masked=False)
     for position, (name, data) in enumerate(zip(arrow.column_names, arrow.columns, strict=True)):

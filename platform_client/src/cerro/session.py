@@ -109,6 +109,10 @@ def call(
         raise ServiceDownError(
             f"{connection.url} did not answer in time. Try again, or ask for less."
         ) from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise ServiceDownError(
+            f"{connection.url} broke off while it answered. Try again, or ask for less."
+        ) from error
     except requests.exceptions.RequestException as error:
         raise ServiceDownError(
             f"Cannot reach the platform at {connection.url} ({_cause(error)}). Is it running "

@@ -1,0 +1,66 @@
+"""What the portal's tests share: the portal as a process, before real services."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from tests.support.platform import CERRO, environment, free_port, wait_until
+from tests.support.serving import publish_tiny, serving
+
+
+@contextlib.contextmanager
+def portal_process(home: Path, services_url: str, docs: Path | None = None) -> Iterator[str]:
+    """Run ``cerro portal`` until the block ends; gives its address without final slash."""
+    port = free_port()
+    variables = environment(home) | {
+        "CERRO_SERVICES_URL": services_url,
+        "CERRO_EXTERNAL_URL": "https://sky.example/",
+        **({"CERRO_DOCS": str(docs)} if docs else {}),
+    }
+    log = home / f"portal-{port}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*CERRO, "portal", "--port", str(port)],
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(f"cerro portal ended:\n{log.read_text()}")
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
+
+    try:
+        wait_until(ready, 60, f"cerro portal (see {log})")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def documentation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the documentation as ``make docs`` does, into a folder of its own."""
+    from sphinx.cmd.build import build_main
+    from tests.support.platform import ROOT
+
+    folder = tmp_path_factory.mktemp("docs")
+    assert build_main(["-q", "-W", "-b", "html", str(ROOT / "docs"), str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portal(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> Iterator[str]:
+    """Give the address of a portal before services with the release ``tiny``."""
+    folder = tmp_path_factory.mktemp("portal")
+    with (
+        serving(publish_tiny(folder), folder) as served,
+        portal_process(folder, served.services_url, documentation) as address,
+    ):
+        yield address
