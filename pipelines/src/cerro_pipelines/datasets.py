@@ -115,6 +115,12 @@ DIA_OBJECT = Dataset(
     "dia_object", _TRACT, _TABLE, "Things that changed, from linked DiaSources (table DiaObject)."
 )
 
+SURVEY_PLAN = Dataset(
+    "survey_plan",
+    ("instrument",),
+    _TABLE,
+    "Pointing, seeing, sky and transparency of every visit to simulate.",
+)
 TRUTH_OBJECT = Dataset(
     "truth_object",
     ("instrument",),
@@ -150,6 +156,7 @@ ALL: tuple[Dataset, ...] = (
     DIA_SOURCE_VISIT,
     DIA_SOURCE,
     DIA_OBJECT,
+    SURVEY_PLAN,
     TRUTH_OBJECT,
     TRUTH_VISIT,
     TRUTH_MOVING,

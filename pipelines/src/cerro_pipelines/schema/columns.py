@@ -162,6 +162,9 @@ def _convert(column: Column, value: Any, rows: int, table: str) -> Any:
     mask = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else None
     data = np.ma.getdata(value) if mask is not None else np.asarray(value)
     data = np.broadcast_to(data, (rows,))
+    if mask is not None and mask.any():
+        # What lies under a mask is arbitrary and need not fit the type.
+        data = np.where(mask, np.zeros(1, data.dtype), data)
     if target is None:
         data = data.astype(str)
         longest = max((len(v) for v in data), default=0)

@@ -1,0 +1,460 @@
+"""Make and open a Butler repository for Cerro's pipelines, with its dimension records.
+
+The registry is SQLite beside the data. Noise-limited pixels are stored quantized at 1/16 of the noise
+(Rice with subtractive dither), which makes them a quarter of the size and adds 0.02 % to the noise
+(Pence et al. 2010, section 3); raw images and masks are stored without loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.time import Time
+from lsst.daf.butler import Butler, Config, Timespan
+from lsst.sphgeom import ConvexPolygon, LonLat
+
+from . import datasets
+from .exposure import Exposure
+from .instruments.model import Instrument
+from .skymap import Tract, make_tracts, polygon, sky_map_hash
+
+__all__ = [
+    "RAW_RUN",
+    "SKY_MAP_RUN",
+    "Observation",
+    "RepositoryError",
+    "create",
+    "define_sky_map",
+    "insert_observations",
+    "open_repository",
+    "raw_collection",
+    "register_instrument",
+]
+
+RAW_RUN = "raw"
+"""Last part of the name of the collection of an instrument's raw images: ``SimCam/raw``."""
+
+SKY_MAP_RUN = "skymaps"
+"""Collection of all ``tract_definition`` datasets."""
+
+_GENERIC = "lsst.images.formatters.GenericFormatter"
+_QUANTIZED = {
+    "algorithm": "RICE_1",
+    "tile_shape": [64, 512],
+    "quantization": {"dither": "SUBTRACTIVE_DITHER_2", "level": 16.0},
+}
+_LOSSLESS = {"algorithm": "GZIP_1", "tile_shape": [64, 512]}
+_BITS = {"algorithm": "RICE_1", "tile_shape": [64, 512]}
+# A step of 1 adu without dither keeps the whole numbers of a simulated raw image exactly.
+_WHOLE_NUMBERS = {
+    "algorithm": "RICE_1",
+    "tile_shape": [64, 512],
+    "quantization": {"dither": "NO_DITHER", "level": -1.0, "seed": 1},
+}
+_WRITE_RECIPES = {
+    _GENERIC: {
+        "default": {"image": _LOSSLESS},
+        "measured": {"image": _QUANTIZED, "variance": _QUANTIZED, "mask": _BITS},
+        "whole_numbers": {"image": _WHOLE_NUMBERS},
+    }
+}
+
+
+class RepositoryError(Exception):
+    """The repository cannot be made or opened, or lacks what is asked of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """What Butler must know of an exposure.
+
+    Parameters
+    ----------
+    visit
+        Number of the exposure and of the visit, which are one and the same here.
+    name
+        Name of the observation for people.
+    physical_filter
+        Full name of the filter.
+    begin, end
+        Times at which the shutter opened and closed.
+    exposure_time
+        Seconds of light.
+    footprints
+        Right ascension and declination (degrees) of points round the rim of each detector.
+    target
+        What the observer aimed at.
+    airmass
+        Airmass, where known.
+    sky_angle
+        Position angle of the detector's +y axis, degrees from north through east.
+    simulated
+        True if no telescope took it.
+    """
+
+    visit: int
+    name: str
+    physical_filter: str
+    begin: Time
+    end: Time
+    exposure_time: float
+    footprints: Mapping[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+    target: str = "unknown"
+    airmass: float | None = None
+    sky_angle: float | None = None
+    simulated: bool = False
+
+    @property
+    def day_obs(self) -> int:
+        """The night as YYYYMMDD: the date of the noon (TAI) before the exposure began."""
+        noon = Time(self.begin.tai.mjd - 0.5, format="mjd", scale="tai")
+        return int(noon.strftime("%Y%m%d"))
+
+
+def raw_collection(instrument: str) -> str:
+    """Give the name of the collection of an instrument's raw images."""
+    return f"{instrument}/{RAW_RUN}"
+
+
+def footprint(exposure: Exposure) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Give points round the rim of an image (degrees): corners and middles of the edges."""
+    ny, nx = exposure.shape
+    left, mid_x, right = -0.5, (nx - 1) / 2.0, nx - 0.5
+    low, mid_y, high = -0.5, (ny - 1) / 2.0, ny - 0.5
+    x = [left, mid_x, right, right, right, mid_x, left, left]
+    y = [low, low, low, mid_y, high, high, high, mid_y]
+    ra, dec = exposure.pixel_to_sky(x, y)
+    return np.asarray(ra, np.float64), np.asarray(dec, np.float64)
+
+
+def _butler_config() -> Config:
+    config = Config()
+    config["datastore", "formatters", "write_recipes"] = _WRITE_RECIPES
+    for dataset in datasets.ALL:
+        if dataset.storage_class == "MaskedImageV2":
+            config["datastore", "formatters", dataset.name] = {
+                "formatter": _GENERIC,
+                "parameters": {"recipe": "measured"},
+            }
+    config["datastore", "formatters", "instrument<SimCam>", datasets.RAW.name] = {
+        "formatter": _GENERIC,
+        "parameters": {"recipe": "whole_numbers"},
+    }
+    return config
+
+
+def create(root: Path) -> Butler:
+    """Make a repository, or open it for writing if it exists, with all dataset types registered.
+
+    Raises
+    ------
+    RepositoryError
+        If the folder holds something else, or cannot be written.
+    """
+    if (root / "butler.yaml").exists():
+        return open_repository(root, writeable=True)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise RepositoryError(
+            f"{root} exists and is no Butler repository: give another folder or empty this one."
+        )
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        Butler.makeRepo(str(root), config=_butler_config())
+    except OSError as error:
+        raise RepositoryError(f"Cannot make a repository in {root}: {error.strerror}.") from error
+    butler = open_repository(root, writeable=True)
+    for dataset in datasets.ALL:
+        butler.registry.registerDatasetType(dataset.type(butler.dimensions))
+    butler.collections.register(SKY_MAP_RUN)
+    return butler
+
+
+def open_repository(root: Path, *, writeable: bool = False, run: str | None = None) -> Butler:
+    """Open a repository.
+
+    Raises
+    ------
+    RepositoryError
+        If the folder holds none.
+    """
+    if not (root / "butler.yaml").exists():
+        raise RepositoryError(
+            f"{root} is no Butler repository. Make one with `cerro pipeline simulate {root}` "
+            f"or `cerro pipeline ingest {root} FILES --instrument …`."
+        )
+    return Butler.from_config(str(root), writeable=writeable, run=run)
+
+
+def register_instrument(butler: Butler, instrument: Instrument) -> None:
+    """Insert the records of an instrument, its detectors and filters; those that exist stay."""
+    registry = butler.registry
+    name = instrument.name
+    butler.collections.register(raw_collection(name))
+    registry.syncDimensionData(
+        "instrument",
+        {
+            "name": name,
+            "visit_max": 2**40,
+            "exposure_max": 2**40,
+            "detector_max": max(d.id for d in instrument.detectors) + 1,
+            "visit_system": 0,
+            "class_name": f"cerro_pipelines.instruments.{name}",
+        },
+        update=True,
+    )
+    registry.insertDimensionData(
+        "physical_filter",
+        *(
+            {"instrument": name, "name": full, "band": f.band}
+            for full, f in instrument.filters.items()
+        ),
+        skip_existing=True,
+    )
+    registry.insertDimensionData(
+        "detector",
+        *(
+            {"instrument": name, "id": d.id, "full_name": d.name, "purpose": "SCIENCE"}
+            for d in instrument.detectors
+        ),
+        skip_existing=True,
+    )
+    registry.insertDimensionData(
+        "visit_system",
+        {"instrument": name, "id": 0, "name": "one-to-one"},
+        skip_existing=True,
+    )
+
+
+def _hull(regions: Iterable[ConvexPolygon]) -> ConvexPolygon:
+    return ConvexPolygon([v for region in regions for v in region.getVertices()])
+
+
+def insert_observations(
+    butler: Butler, instrument: str, observations: Sequence[Observation]
+) -> None:
+    """Insert the records of exposures, visits and their regions on the sky.
+
+    A further detector of a visit that is known widens the region of that visit.
+    """
+    registry = butler.registry
+    known = {
+        record.id: record
+        for record in registry.queryDimensionRecords("visit", instrument=instrument)
+        if record.id in {o.visit for o in observations}
+    }
+    rows: dict[str, list[dict[str, Any]]] = {
+        element: []
+        for element in (
+            "day_obs",
+            "group",
+            "exposure",
+            "visit",
+            "visit_definition",
+            "visit_system_membership",
+            "visit_detector_region",
+        )
+    }
+    for sequence, obs in enumerate(sorted(observations, key=lambda o: o.visit)):
+        regions = {d: polygon(*points) for d, points in obs.footprints.items()}
+        parts = [*regions.values()]
+        if obs.visit in known:
+            parts.append(known[obs.visit].region)
+        hull = _hull(parts)
+        shared = _shared(instrument, obs, sequence)
+        centre = LonLat(hull.getCentroid())
+        rows["day_obs"].append({"instrument": instrument, "id": obs.day_obs})
+        rows["group"].append({"instrument": instrument, "name": str(obs.visit)})
+        rows["exposure"].append(
+            {
+                **shared,
+                "obs_id": obs.name,
+                "group": str(obs.visit),
+                "dark_time": obs.exposure_time,
+                "observation_type": "science",
+                "seq_start": sequence,
+                "seq_end": sequence,
+                "tracking_ra": centre.getLon().asDegrees(),
+                "tracking_dec": centre.getLat().asDegrees(),
+                "sky_angle": obs.sky_angle,
+                "has_simulated": obs.simulated,
+                "can_see_sky": True,
+            }
+        )
+        rows["visit"].append({**shared, "name": obs.name, "region": hull})
+        rows["visit_definition"].append(
+            {"instrument": instrument, "exposure": obs.visit, "visit": obs.visit}
+        )
+        rows["visit_system_membership"].append(
+            {"instrument": instrument, "visit": obs.visit, "visit_system": 0}
+        )
+        rows["visit_detector_region"] += [
+            {"instrument": instrument, "visit": obs.visit, "detector": d, "region": region}
+            for d, region in regions.items()
+        ]
+    with butler.transaction():
+        for element, records in rows.items():
+            widened = element == "visit"
+            registry.insertDimensionData(
+                element, *_unique(records), replace=widened, skip_existing=not widened
+            )
+
+
+def _shared(instrument: str, obs: Observation, sequence: int) -> dict[str, Any]:
+    zenith = None
+    if obs.airmass is not None and obs.airmass >= 1.0:
+        zenith = float(np.degrees(np.arccos(1.0 / obs.airmass)))
+    return {
+        "instrument": instrument,
+        "id": obs.visit,
+        "physical_filter": obs.physical_filter,
+        "day_obs": obs.day_obs,
+        "seq_num": sequence,
+        "exposure_time": obs.exposure_time,
+        "target_name": obs.target,
+        "observation_reason": "science",
+        "science_program": obs.target,
+        "azimuth": None,
+        "zenith_angle": zenith,
+        "timespan": Timespan(obs.begin.tai, obs.end.tai),
+    }
+
+
+def _unique(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop repeated records (two exposures of a night share its ``day_obs``)."""
+    seen: dict[tuple[str, ...], dict[str, Any]] = {}
+    for record in records:
+        names = ("id", "name", "visit", "detector", "exposure")
+        seen.setdefault(tuple(str(record.get(k)) for k in names), record)
+    return list(seen.values())
+
+
+def _corners(region: ConvexPolygon) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    points = [LonLat(v) for v in region.getVertices()]
+    return (
+        np.array([p.getLon().asDegrees() for p in points]),
+        np.array([p.getLat().asDegrees() for p in points]),
+    )
+
+
+def define_sky_map(
+    butler: Butler,
+    instrument: Instrument,
+    *,
+    pixel_scale: float | None = None,
+    patch_size: int = 1100,
+    border: int = 60,
+) -> tuple[str, list[Tract]]:
+    """Give the sky map that holds all exposures of an instrument, and make it where there is none.
+
+    An existing sky map is used as long as every exposure lies in it; once one does not, a new one is
+    made under the next number (``simcam_2``), so that pixels never shift under a finished coadd.
+
+    Parameters
+    ----------
+    butler
+        The repository, writeable.
+    instrument
+        The instrument whose exposures it is for.
+    pixel_scale
+        Side of a pixel of the coadds, arcsec; the instrument's own when omitted.
+    patch_size, border
+        See `cerro_pipelines.skymap.make_tracts`.
+
+    Returns
+    -------
+    name, tracts
+        The sky map.
+
+    Raises
+    ------
+    RepositoryError
+        If the repository holds no exposures of the instrument.
+    """
+    registry = butler.registry
+    regions = [
+        record.region
+        for record in registry.queryDimensionRecords(
+            "visit_detector_region", instrument=instrument.name
+        )
+    ]
+    if not regions:
+        raise RepositoryError(f"The repository holds no exposures of {instrument.name}.")
+    scale = pixel_scale or instrument.tract_pixel_scale
+    stem = instrument.name.lower()
+    number = 0
+    while True:
+        number += 1
+        name = f"{stem}_{number}"
+        tracts = _read_tracts(butler, name)
+        if not tracts:
+            break
+        same = all(t.pixel_scale == scale for t in tracts)
+        if same and all(any(t.region.contains(r) for t in tracts) for r in regions):
+            return name, tracts
+    tracts = make_tracts(
+        name,
+        [_corners(r) for r in regions],
+        pixel_scale=scale,
+        patch_size=patch_size,
+        border=border,
+    )
+    _insert_sky_map(butler, name, tracts)
+    return name, tracts
+
+
+def _read_tracts(butler: Butler, name: str) -> list[Tract]:
+    refs = butler.query_datasets(
+        datasets.TRACT_DEFINITION.name,
+        collections=SKY_MAP_RUN,
+        where="skymap = :name",
+        bind={"name": name},
+        explain=False,
+    )
+    tracts = [Tract.from_dict(butler.get(ref)) for ref in refs]
+    return sorted(tracts, key=lambda t: t.id)
+
+
+def _insert_sky_map(butler: Butler, name: str, tracts: Sequence[Tract]) -> None:
+    registry = butler.registry
+    with butler.transaction():
+        registry.insertDimensionData(
+            "skymap",
+            {
+                "name": name,
+                "hash": sky_map_hash(tracts),
+                "tract_max": len(tracts),
+                "patch_nx_max": max(t.nx for t in tracts),
+                "patch_ny_max": max(t.ny for t in tracts),
+            },
+        )
+        registry.insertDimensionData(
+            "tract", *({"skymap": name, "id": t.id, "region": t.region} for t in tracts)
+        )
+        registry.insertDimensionData(
+            "patch",
+            *(
+                {
+                    "skymap": name,
+                    "tract": t.id,
+                    "id": p.id,
+                    "cell_x": p.cell_x,
+                    "cell_y": p.cell_y,
+                    "region": p.region,
+                }
+                for t in tracts
+                for p in t.patches()
+            ),
+        )
+        for tract in tracts:
+            butler.put(
+                tract.to_dict(),
+                datasets.TRACT_DEFINITION.name,
+                skymap=name,
+                tract=tract.id,
+                run=SKY_MAP_RUN,
+            )
