@@ -1,0 +1,339 @@
+"""Values and conditions of ADQL in DuckDB's SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from cerro_services.adql.columns import STRINGS, ResultColumn, combined
+from cerro_services.adql.errors import AdqlError, NotSupportedError
+from cerro_services.adql.functions import AGGREGATES, GEOMETRY, SCALARS
+from cerro_services.adql.geometry import geometry
+from cerro_services.adql.grammar import span_of
+from cerro_services.adql.pruning import narrow, narrow_to
+from cerro_services.adql.units import in_unit
+from cerro_services.adql.values import Value, literal, number
+from cerro_services.adql.words import GEOMETRIES
+
+if TYPE_CHECKING:
+    from cerro_services.adql.scope import Scope, Source
+
+Subquery = Callable[[exp.Query, "Scope"], tuple[str, tuple[ResultColumn, ...]]]
+
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_BITS: dict[type[exp.Expr], str] = {
+    exp.BitwiseAnd: "{} & {}",
+    exp.BitwiseOr: "{} | {}",
+    exp.BitwiseXor: "xor({}, {})",
+}
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_CASTS = {
+    "SMALLINT": ("SMALLINT", "short", None),
+    "INT": ("INTEGER", "int", None),
+    "BIGINT": ("BIGINT", "long", None),
+    "FLOAT": ("FLOAT", "float", None),
+    "DOUBLE": ("DOUBLE", "double", None),
+    "CHAR": ("VARCHAR", "char", "*"),
+    "VARCHAR": ("VARCHAR", "char", "*"),
+    "TIMESTAMP": ("TIMESTAMP", "char", "*"),
+    "BOOLEAN": ("BOOLEAN", "boolean", None),
+}
+
+
+class Expressions:
+    """Compiles values and conditions.
+
+    Parameters
+    ----------
+    subquery
+        Compiles a query inside a condition.
+    """
+
+    def __init__(self, subquery: Subquery) -> None:
+        self._subquery = subquery
+
+    def value(self, node: exp.Expr, scope: Scope) -> Value:
+        """Compile a value.
+
+        Parameters
+        ----------
+        node
+            A value in the tree of a query.
+        scope
+            What names mean where it stands.
+
+        Raises
+        ------
+        AdqlError
+            A name that is not there, or a value of the wrong kind.
+        """
+        if scope.group is not None and not isinstance(node, exp.Literal):
+            # A value as a whole may be what is grouped by, whatever columns it is made of.
+            whole = self._grouped(node, scope)
+            if whole is not None:
+                return whole
+        match node:
+            case exp.Paren():
+                inner = self.value(node.this, scope)
+                return Value(f"({inner.sql})", inner.column, inner.constant, shape=inner.shape)
+            case exp.Column():
+                found = scope.column(node)
+                if scope.group is not None and found.sql not in scope.group:
+                    raise AdqlError(
+                        f"{node.name} is neither in GROUP BY nor inside COUNT, MIN, MAX, AVG, SUM.",
+                        span_of(node),
+                    )
+                return found
+            case exp.Literal():
+                return _literal(node)
+            case exp.HexString():
+                return _integer(int(node.name, 16))
+            case exp.Null():
+                return Value("NULL", ResultColumn("null"))
+            case exp.Boolean():
+                return Value("TRUE" if node.this else "FALSE", ResultColumn("flag", "boolean"))
+            case exp.Neg():
+                inner = self.value(node.this, scope)
+                constant = None if inner.constant is None else -inner.constant
+                return Value(f"(-{inner.sql})", inner.column, constant)
+            case exp.BitwiseNot():
+                inner = self.value(node.this, scope)
+                return Value(f"(~{inner.sql})", inner.column)
+            case exp.Add() | exp.Sub() | exp.Mul() | exp.Div():
+                return self._arithmetic(node, scope)
+            case exp.BitwiseAnd() | exp.BitwiseOr() | exp.BitwiseXor():
+                left, right = self.value(node.this, scope), self.value(node.expression, scope)
+                sql = _BITS[type(node)].format(left.sql, right.sql)
+                return Value(f"({sql})", combined("+", left.column, right.column))
+            case exp.DPipe():
+                left, right = self.value(node.this, scope), self.value(node.expression, scope)
+                return Value(f"({left.sql} || {right.sql})", ResultColumn("concat", "char", "*"))
+            case exp.Cast():
+                return self._cast(node, scope)
+            case exp.Anonymous():
+                return self._function(node, scope)
+        raise NotSupportedError(
+            "A subquery stands in FROM, after IN or after EXISTS. Join it instead.", span_of(node)
+        )
+
+    def condition(self, node: exp.Expr, scope: Scope, *, prune: Sequence[Source] = ()) -> str:
+        """Compile a condition.
+
+        Parameters
+        ----------
+        node
+            A condition in the tree of a query.
+        scope
+            What names mean where it stands.
+        prune
+            Sources whose rows have no part in the answer unless the condition holds, so that it
+            may limit what is read of them.
+        """
+        match node:
+            case exp.Paren():
+                return f"({self.condition(node.this, scope, prune=prune)})"
+            case exp.And():
+                # A long chain is a deep tree to the left; taken in a loop it needs no deep stack.
+                parts: list[exp.Expr] = []
+                left: exp.Expr = node
+                while isinstance(left, exp.And):
+                    parts.append(left.expression)
+                    left = left.this
+                parts.append(left)
+                return " AND ".join(
+                    self.condition(part, scope, prune=prune) for part in reversed(parts)
+                )
+            case exp.Or():
+                alternatives: list[exp.Expr] = []
+                left = node
+                while isinstance(left, exp.Or):
+                    alternatives.append(left.expression)
+                    left = left.this
+                alternatives.append(left)
+                return (
+                    "("
+                    + " OR ".join(self.condition(part, scope) for part in reversed(alternatives))
+                    + ")"
+                )
+            case exp.Not():
+                return f"NOT ({self.condition(node.this, scope)})"
+            case exp.Boolean():
+                return "TRUE" if node.this else "FALSE"
+            case exp.Is():
+                subject = self.value(node.this, scope)
+                return f"{subject.sql} IS {node.expression.sql()}"
+            case exp.Between():
+                subject, low, high = (
+                    self.value(node.args[k], scope) for k in ("this", "low", "high")
+                )
+                return f"{subject.sql} BETWEEN {low.sql} AND {high.sql}"
+            case exp.Like() | exp.ILike():
+                left_, right_ = self.value(node.this, scope), self.value(node.expression, scope)
+                word = "LIKE" if isinstance(node, exp.Like) else "ILIKE"
+                return f"{left_.sql} {word} {right_.sql}"
+            case exp.In():
+                return self._in(node, scope, prune=prune)
+            case exp.Exists():
+                query = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
+                return f"EXISTS ({self._subquery(query, scope)[0]})"
+            case exp.Anonymous():
+                return f"({self.value(node, scope).sql})"
+        return self._compare(node, scope, prune=prune)
+
+    def _grouped(self, node: exp.Expr, scope: Scope) -> Value | None:
+        free = scope.unaggregated()
+        try:
+            whole = self.value(node, free)
+        except AdqlError:
+            # Not a value without COUNT and the like: its parts are looked at one by one.
+            return None
+        return whole if scope.group is not None and whole.sql in scope.group else None
+
+    def _compare(self, node: exp.Expr, scope: Scope, *, prune: Sequence[Source]) -> str:
+        left, right = self.value(node.this, scope), self.value(node.expression, scope)
+        operator = _COMPARISONS[type(node)]
+        for flag, other in ((left, right), (right, left)):
+            if flag.truth is not None and isinstance(node, exp.EQ) and other.constant in (0, 1):
+                if other.constant == 0:
+                    return f"NOT ({flag.truth})"
+                extra = narrow(flag, prune) if prune else ""
+                return f"({flag.truth}){extra}"
+        extra = narrow(left, prune, operator, right) if prune else ""
+        return f"{left.sql} {operator} {right.sql}{extra}"
+
+    def _in(self, node: exp.In, scope: Scope, *, prune: Sequence[Source]) -> str:
+        subject = self.value(node.this, scope)
+        query = node.args.get("query")
+        if query is not None:
+            sql, columns = self._subquery(query.unnest(), scope)
+            if len(columns) != 1:
+                raise AdqlError("A subquery after IN gives one column.", span_of(query))
+            return f"{subject.sql} IN ({sql})"
+        members = [self.value(member, scope) for member in node.expressions]
+        narrow_to(subject, members, prune)
+        return f"{subject.sql} IN ({', '.join(member.sql for member in members)})"
+
+    def _arithmetic(self, node: exp.Expr, scope: Scope) -> Value:
+        operator = _ARITHMETIC[type(node)]
+        left, right = self.value(node.this, scope), self.value(node.expression, scope)
+        for side, operand in ((left, node.this), (right, node.expression)):
+            if side.column.datatype in STRINGS or side.column.is_geometry:
+                raise AdqlError(f"{operator} needs numbers.", span_of(operand))
+        column = combined(operator, left.column, right.column)
+        constant = _fold(operator, left, right)
+        if operator == "/" and column.is_integer:
+            # SQL-92: the quotient of integers is an integer. DuckDB's / gives a double.
+            return Value(f"({left.sql} // {right.sql})", column, constant)
+        return Value(f"({left.sql} {operator} {right.sql})", column, constant)
+
+    def _cast(self, node: exp.Cast, scope: Scope) -> Value:
+        inner = self.value(node.this, scope)
+        target = node.args["to"]
+        kind = str(target.args.get("kind") or "").upper()
+        if kind in GEOMETRIES:
+            raise NotSupportedError(f"CAST to {kind} is not offered yet.", span_of(node))
+        name, datatype, arraysize = _CASTS[target.this.value]
+        column = ResultColumn(
+            inner.column.name, datatype, arraysize, inner.column.unit, inner.column.ucd
+        )
+        if name == "TIMESTAMP":
+            column = ResultColumn(inner.column.name, datatype, arraysize, xtype="timestamp")
+        sql = f"CAST({inner.sql} AS {name})"
+        if datatype in {"short", "int", "long"} and not inner.column.is_integer:
+            # SQL-92 leaves rounding open; peers truncate nothing and round half away from zero.
+            sql = f"CAST(round(CAST({inner.sql} AS DOUBLE)) AS {name})"
+        lengths = target.expressions
+        if lengths:
+            sql = f"left({sql}, {int(lengths[0].name)})"
+        return Value(sql, column)
+
+    def _function(self, node: exp.Anonymous, scope: Scope) -> Value:
+        name, span = node.name.upper(), span_of(node)
+        if name in AGGREGATES:
+            return self._aggregate(node, scope)
+        if name in GEOMETRY:
+            found = geometry(node, lambda arg: self.value(arg, scope), span)
+            return found.described(found.column.named(found.column.name or name.lower()))
+        args = [self.value(arg, scope) for arg in node.expressions]
+        if name == "IN_UNIT":
+            return in_unit(args[0], node.expressions[1], span)
+        if name not in SCALARS:
+            raise NotSupportedError(f"{name} is not offered yet.", span)
+        function = SCALARS[name]
+        sql = function.sql(*(arg.sql for arg in args))
+        first = args[0].column if args else ResultColumn("")
+        same = function.datatype == "same"
+        if name == "MOD":
+            first = combined("+", args[0].column, args[1].column)
+        column = ResultColumn(
+            name.lower(),
+            first.datatype if same else function.datatype,
+            (first.arraysize if same else "*" if function.datatype == "char" else None),
+            first.unit if function.unit == "same" else function.unit,
+            first.ucd if function.unit == "same" and name == "COALESCE" else function.ucd,
+        )
+        return Value(f"({sql})", column)
+
+    def _aggregate(self, node: exp.Anonymous, scope: Scope) -> Value:
+        name, arg = node.name.upper(), node.expressions[0]
+        if not scope.aggregates:
+            raise AdqlError(f"{name} stands in SELECT, HAVING or ORDER BY only.", span_of(node))
+        scope.aggregated = True
+        inside = scope.unaggregated()
+        if isinstance(arg, exp.Star):
+            return Value("count(*)", ResultColumn("count", "long"))
+        distinct = ""
+        if isinstance(arg, exp.Distinct):
+            if len(arg.expressions) != 1:
+                raise AdqlError(f"{name} takes one value.", span_of(node))
+            distinct, arg = "DISTINCT ", arg.expressions[0]
+        inner = self.value(arg, inside)
+        sql, column = f"{name.lower()}({distinct}{inner.sql})", inner.column
+        if name == "COUNT":
+            return Value(sql, ResultColumn("count", "long", ucd="meta.number"))
+        if name in {"AVG", "SUM"} and (column.datatype in STRINGS or column.is_geometry):
+            raise AdqlError(f"{name} needs numbers.", span_of(node))
+        if name == "SUM" and column.is_integer:
+            # DuckDB sums integers in 128 bits, which no VOTable has.
+            return Value(f"CAST({sql} AS BIGINT)", ResultColumn("sum", "long", unit=column.unit))
+        if name in {"AVG", "SUM"}:
+            return Value(sql, ResultColumn(name.lower(), "double", unit=column.unit))
+        kept = column.named(f"{name.lower()}")
+        return Value(sql, kept)
+
+
+def _literal(node: exp.Literal) -> Value:
+    if node.is_string:
+        return Value(literal(node.this), ResultColumn("text", "char", "*"))
+    text = node.this
+    if text.isdigit():
+        return _integer(int(text))
+    return Value(number(float(text)), ResultColumn("number", "double"), float(text))
+
+
+def _integer(value: int) -> Value:
+    if value >= 1 << 63:
+        return Value(number(float(value)), ResultColumn("number", "double"), float(value))
+    datatype = "int" if value < 1 << 31 else "long"
+    return Value(str(value), ResultColumn("number", datatype), value)
+
+
+def _fold(operator: str, left: Value, right: Value) -> float | None:
+    a, b = left.constant, right.constant
+    if a is None or b is None:
+        return None
+    if operator == "/":
+        if b == 0:
+            return None
+        whole = left.column.is_integer and right.column.is_integer
+        return int(a / b) if whole else a / b
+    return {"+": a + b, "-": a - b, "*": a * b}[operator]

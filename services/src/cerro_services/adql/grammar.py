@@ -1,0 +1,323 @@
+"""What sqlglot reads but ADQL has not: checks of tokens, words, nodes, clauses and conditions.
+
+Every node that is not listed here is refused, so whatever sqlglot learns to read in its next
+release stays out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+from sqlglot.tokens import Token, TokenType
+
+from cerro_services.adql.errors import AdqlError
+from cerro_services.adql.functions import check_call
+from cerro_services.adql.words import GEOMETRIES, GRAMMAR, RESERVED, TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
+MAX_TOKENS = 200_000
+"""A query longer than this is refused before it is parsed."""
+
+_TOKENS = frozenset(
+    {
+        TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA, TokenType.DOT, TokenType.STAR,
+        TokenType.DASH, TokenType.PLUS, TokenType.SLASH, TokenType.EQ, TokenType.LT, TokenType.GT,
+        TokenType.LTE, TokenType.GTE, TokenType.NEQ, TokenType.DPIPE, TokenType.AMP,
+        TokenType.PIPE, TokenType.CARET, TokenType.TILDE, TokenType.VAR, TokenType.NUMBER,
+        TokenType.STRING, TokenType.IDENTIFIER, TokenType.HEX_STRING,
+    }
+)  # fmt: skip
+
+_CASTS = frozenset(
+    {
+        exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.FLOAT, exp.DType.DOUBLE,
+        exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.TIMESTAMP, exp.DType.BOOLEAN,
+    }
+)  # fmt: skip
+_BINARY = {"this", "expression"}
+_SETOP = {"this", "expression", "distinct", "with_", "order", "offset"}
+_PREDICATES = (
+    exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Like, exp.ILike,
+    exp.Is, exp.Exists,
+)  # fmt: skip
+_CONNECTIVES = (exp.And, exp.Or, exp.Not)
+
+_NODES: dict[type[exp.Expr], set[str]] = {
+    exp.Select: {
+        "with_", "expressions", "distinct", "limit", "from_", "joins", "where", "group", "having",
+        "order", "offset",
+    },
+    exp.Union: _SETOP,
+    exp.Intersect: _SETOP,
+    exp.Except: _SETOP,
+    exp.Subquery: {"this", "alias", "joins", "order", "offset", "with_"},
+    exp.With: {"expressions"},
+    exp.CTE: {"this", "alias"},
+    exp.TableAlias: {"this"},
+    exp.From: {"this"},
+    exp.Join: {"this", "on", "using", "method", "side", "kind"},
+    exp.Where: {"this"},
+    exp.Having: {"this"},
+    exp.Group: {"expressions"},
+    exp.Order: {"expressions"},
+    exp.Ordered: {"this", "desc", "nulls_first"},
+    exp.Limit: {"expression"},
+    exp.Offset: {"expression"},
+    exp.Distinct: {"expressions"},
+    exp.Alias: {"this", "alias"},
+    exp.Column: {"this", "table", "db", "catalog"},
+    exp.Table: {"this", "db", "catalog", "alias", "joins"},
+    exp.Identifier: {"this", "quoted"},
+    exp.Star: set(),
+    exp.Literal: {"this", "is_string"},
+    exp.HexString: {"this"},
+    exp.Null: set(),
+    exp.Boolean: {"this"},
+    exp.Paren: {"this"},
+    exp.Neg: {"this"},
+    exp.BitwiseNot: {"this"},
+    exp.Not: {"this"},
+    exp.Exists: {"this"},
+    exp.Between: {"this", "low", "high"},
+    exp.In: {"this", "expressions", "query"},
+    exp.Anonymous: {"this", "expressions"},
+    exp.Cast: {"this", "to"},
+    exp.DataType: {"this", "expressions", "nested", "kind"},
+    exp.DataTypeParam: {"this"},
+    **dict.fromkeys(
+        (
+            exp.Add, exp.Sub, exp.Mul, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
+            exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Like, exp.ILike, exp.Is,
+            exp.And, exp.Or,
+        ),
+        _BINARY,
+    ),
+    exp.Div: {*_BINARY, "typed", "safe"},
+    exp.DPipe: {*_BINARY, "safe"},
+}  # fmt: skip
+
+_CLAUSES = {"limit": "LIMIT (use TOP)", "laterals": "LATERAL", "windows": "a window"}
+
+
+def check_tokens(stream: list[Token]) -> None:
+    """Refuse signs and words that ADQL has not.
+
+    Parameters
+    ----------
+    stream
+        The tokens of a query.
+
+    Raises
+    ------
+    AdqlError
+        At the first token at fault.
+    """
+    if not stream:
+        raise AdqlError("The query is empty. Write one, for example SELECT TOP 10 * FROM a_table.")
+    if len(stream) > MAX_TOKENS:
+        raise AdqlError(
+            f"The query has {len(stream):,} words and signs; at most {MAX_TOKENS:,} are read. "
+            "Upload long lists as a table and join it."
+        )
+    around = zip([None, *stream[:-1]], stream, [*stream[1:], None], strict=True)
+    for before, token, after in around:
+        span = (token.start, token.end)
+        kind = token.token_type
+        if kind == TokenType.SEMICOLON:
+            raise AdqlError("A query is one statement without a semicolon.", span)
+        if kind == TokenType.IDENTIFIER:
+            if not token.text:
+                raise AdqlError("A delimited name is empty.", span)
+            continue
+        if kind == TokenType.NUMBER:
+            if not _NUMBER.match(token.text):
+                raise AdqlError(f"{token.text!r} is not a number of ADQL.", span)
+            continue
+        if kind in {TokenType.STRING, TokenType.HEX_STRING}:
+            continue
+        word = token.text.upper()
+        if kind == TokenType.VAR and not _IDENTIFIER.match(token.text):
+            raise AdqlError(f'{token.text!r} is not a regular name. Write "{token.text}".', span)
+        if not word[0].isalpha():
+            if kind not in _TOKENS:
+                raise AdqlError(f"The sign {token.text!r} is not of ADQL.", span)
+            continue
+        is_function = after is not None and after.token_type == TokenType.L_PAREN
+        is_type = word in GEOMETRIES and before is not None and before.token_type == TokenType.ALIAS
+        for part in word.split():
+            if part in RESERVED and not (
+                part in GRAMMAR or part in TYPES or is_function or is_type
+            ):
+                raise AdqlError(
+                    f"{token.text} is a reserved word of ADQL. "
+                    f'As a name, write it in double quotes: "{token.text}".',
+                    span,
+                )
+
+
+def check_tree(tree: exp.Expr) -> None:
+    """Refuse nodes and clauses that ADQL has not, and conditions that are none.
+
+    Parameters
+    ----------
+    tree
+        What sqlglot made of the tokens.
+
+    Raises
+    ------
+    AdqlError
+        At the first node at fault.
+    """
+    if not isinstance(tree, exp.Query):
+        raise AdqlError("A query begins with SELECT or WITH.")
+    for node in tree.walk():
+        allowed = _NODES.get(type(node))
+        if allowed is None:
+            raise AdqlError(f"ADQL has no {_words(type(node).__name__)}.", span_of(node))
+        for name, value in node.args.items():
+            if value not in (None, False, []) and name not in allowed:
+                clause = _CLAUSES.get(name, name.strip("_").replace("_", " ").upper())
+                raise AdqlError(f"ADQL has no {clause} here.", span_of(node))
+        _check_node(node)
+        for child in _values(node):
+            _check_value(child)
+        for child in _conditions(node):
+            _check_condition(child)
+
+
+def span_of(node: exp.Expr) -> tuple[int, int] | None:
+    """Give the first and last character of a node in the query, as far as it is known."""
+    spans = [
+        (part.meta["start"], part.meta["end"])
+        for part in node.walk()
+        if part._meta and "start" in part._meta
+    ]
+    if not spans:
+        return span_of(node.parent) if node.parent is not None else None
+    return min(start for start, _ in spans), max(end for _, end in spans)
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower() + " expression"
+
+
+def _check_node(node: exp.Expr) -> None:
+    match node:
+        case exp.Select():
+            if not node.args.get("from_"):
+                raise AdqlError("A SELECT needs a FROM clause.", span_of(node))
+            if not node.expressions:
+                raise AdqlError("SELECT needs a list of columns, or *.", span_of(node))
+        case exp.With() if node.parent is not None and node.parent.parent is not None:
+            raise AdqlError("WITH stands only at the beginning of a query.", span_of(node))
+        case exp.Limit() | exp.Offset():
+            name = "TOP" if isinstance(node, exp.Limit) else "OFFSET"
+            count = node.expression
+            if not (isinstance(count, exp.Literal) and count.this.isdigit()):
+                raise AdqlError(f"{name} needs a number of rows, such as 10.", span_of(node))
+        case exp.Alias() if not isinstance(node.parent, exp.Select):
+            raise AdqlError("AS has no place here.", span_of(node))
+        case exp.Distinct() if not isinstance(node.parent, exp.Select | exp.Anonymous):
+            raise AdqlError("DISTINCT has no place here.", span_of(node))
+        case exp.Order() if not isinstance(node.parent, exp.Query):
+            raise AdqlError("ORDER BY has no place here.", span_of(node))
+        case exp.Star() if not _star_allowed(node):
+            raise AdqlError("* has no place here.", span_of(node))
+        case exp.Anonymous():
+            check_call(node, span_of(node))
+        case exp.Join():
+            _check_join(node)
+        case exp.Is():
+            _check_is(node)
+        case exp.Cast():
+            _check_cast(node)
+
+
+def _star_allowed(node: exp.Star) -> bool:
+    parent = node.parent
+    if isinstance(parent, exp.Column):
+        return isinstance(parent.parent, exp.Select) and node.arg_key == "this"
+    if isinstance(parent, exp.Anonymous):
+        return parent.name.upper() == "COUNT" and len(parent.expressions) == 1
+    return isinstance(parent, exp.Select)
+
+
+def _check_join(node: exp.Join) -> None:
+    natural = (node.method or "").upper()
+    kind = (node.kind or "").upper()
+    bound = bool(node.args.get("on") or node.args.get("using"))
+    if natural not in {"", "NATURAL"} or kind not in {"", "INNER", "OUTER", "CROSS"}:
+        raise AdqlError("ADQL joins are INNER, LEFT, RIGHT, FULL, NATURAL or CROSS.", span_of(node))
+    explicit = bool(natural or kind or node.side or node.meta.get("explicit"))
+    if kind == "CROSS" or natural:
+        if bound:
+            raise AdqlError("A NATURAL or CROSS JOIN has no ON and no USING.", span_of(node))
+    elif explicit and not bound:
+        raise AdqlError("A JOIN needs ON or USING.", span_of(node))
+
+
+def _check_is(node: exp.Is) -> None:
+    if not isinstance(node.expression, exp.Null | exp.Boolean):
+        raise AdqlError("IS is followed by NULL, NOT NULL, TRUE or FALSE.", span_of(node))
+
+
+def _check_cast(node: exp.Cast) -> None:
+    target = node.args["to"]
+    kind = str(target.args.get("kind") or "").upper()
+    if target.this not in _CASTS and kind not in GEOMETRIES:
+        raise AdqlError(
+            "CAST knows SMALLINT, INTEGER, BIGINT, REAL, DOUBLE PRECISION, CHAR, VARCHAR, "
+            "TIMESTAMP, POINT, CIRCLE and POLYGON.",
+            span_of(node),
+        )
+
+
+def _conditions(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Give the parts of a node that must be true or false."""
+    if isinstance(node, exp.Where | exp.Having | exp.Not):
+        yield node.this
+    elif isinstance(node, exp.And | exp.Or):
+        yield node.this
+        yield node.expression
+    elif isinstance(node, exp.Join) and node.args.get("on"):
+        yield node.args["on"]
+
+
+def _values(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Give the parts of a node that must be values."""
+    if isinstance(node, (*_CONNECTIVES, exp.Where, exp.Having, exp.Join, exp.Paren)):
+        return
+    if isinstance(node, exp.In):
+        yield node.this
+        yield from node.expressions
+    elif isinstance(node, exp.Select | exp.Anonymous | exp.Group | exp.Alias | exp.Ordered):
+        yield from node.expressions or ([node.this] if isinstance(node.this, exp.Expr) else [])
+    elif isinstance(node, exp.Binary | exp.Unary | exp.Between | exp.Cast):
+        yield from (value for value in node.args.values() if isinstance(value, exp.Expr))
+
+
+def _check_value(node: exp.Expr) -> None:
+    inner = node.unnest()
+    if isinstance(inner, _PREDICATES + _CONNECTIVES):
+        raise AdqlError("A condition stands where a value is needed.", span_of(node))
+    if isinstance(inner, exp.SetOperation):
+        raise AdqlError("A set of rows stands where a value is needed.", span_of(node))
+
+
+def _check_condition(node: exp.Expr) -> None:
+    inner = node.unnest() if isinstance(node, exp.Paren) else node
+    if isinstance(inner, (*_PREDICATES, *_CONNECTIVES, exp.Boolean)):
+        return
+    if isinstance(inner, exp.Anonymous):
+        name = inner.name.upper()
+        if name.startswith(("IVO_", "SCISQL_", "GAIA_")):
+            return
+        if name in {"CONTAINS", "INTERSECTS"}:
+            raise AdqlError(f"{name}(…) is 0 or 1. Write 1 = {name}(…).", span_of(node))
+    raise AdqlError("A value stands where a condition is needed.", span_of(node))

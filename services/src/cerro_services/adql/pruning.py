@@ -1,0 +1,120 @@
+"""Conditions that limit what is read: regions of the sky and values of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cerro_services.adql.columns import STRINGS
+from cerro_services.adql.shapes import Circle, Polygon
+from cerro_services.adql.values import Disc, Point, Value, number
+
+if TYPE_CHECKING:
+    from cerro_services.adql.query import Scan
+    from cerro_services.adql.scope import Source
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+def narrow(
+    left: Value, sources: Sequence[Source], operator: str = "=", right: Value | None = None
+) -> str:
+    """Let a condition that every row of the answer fulfils limit what its scans read.
+
+    Parameters
+    ----------
+    left
+        The left side of a comparison, or a geometric predicate that must be 1.
+    sources
+        Sources whose rows have no part in the answer unless the condition holds.
+    operator
+        The comparison.
+    right
+        Its right side; None for a predicate.
+
+    Returns
+    -------
+    str
+        SQL to append: a weaker condition that spares an engine of comparing every pair of rows
+        in a join; often nothing.
+    """
+    mine = {id(source.scan) for source in sources if source.scan is not None}
+    if right is None:
+        return _predicate(left, mine)
+    for a, b, op in ((left, right, operator), (right, left, _MIRRORED[operator])):
+        if a.separation is not None and b.constant is not None and op in {"<", "<="}:
+            return _cone(a.separation, b.constant, mine)
+        if a.origin is not None and id(a.origin[0]) in mine and op == "=":
+            key = _key(b)
+            if key is not None:
+                a.origin[0].equals.append((a.origin[1], (key,)))
+                return ""
+    return ""
+
+
+def narrow_to(subject: Value, members: Sequence[Value], sources: Sequence[Source]) -> None:
+    """Let a list of values after IN limit what a scan reads.
+
+    Parameters
+    ----------
+    subject
+        What stands before IN.
+    members
+        The values.
+    sources
+        Sources whose rows have no part in the answer unless the condition holds.
+    """
+    if subject.origin is None or not any(s.scan is subject.origin[0] for s in sources):
+        return
+    keys = tuple(key for key in map(_key, members) if key is not None)
+    if len(keys) == len(members):
+        subject.origin[0].equals.append((subject.origin[1], keys))
+
+
+def _predicate(flag: Value, mine: set[int]) -> str:
+    if flag.held is None:
+        return ""
+    point, shape = flag.held
+    match shape:
+        case Circle() | Polygon():
+            _restrict(point, shape, mine)
+        case Disc() if shape.radius.constant is not None:
+            return _cone((point, shape.centre), shape.radius.constant, mine)
+    return ""
+
+
+def _cone(pair: tuple[Point, Point], radius: float, mine: set[int]) -> str:
+    for point, centre in (pair, pair[::-1]):
+        if centre.lon.constant is not None and centre.lat.constant is not None:
+            _restrict(point, Circle(centre.lon.constant, centre.lat.constant, radius), mine)
+            return ""
+    a, b = pair
+    if a.lat.origin is None or b.lat.origin is None or a.lat.origin[0] is b.lat.origin[0]:
+        return ""
+    # Two positions that close differ as little in latitude; the margin covers rounding.
+    reach = number(radius * (1 + 1e-9) + 1e-12)
+    return f" AND {a.lat.sql} BETWEEN {b.lat.sql} - {reach} AND {b.lat.sql} + {reach}"
+
+
+def _restrict(point: Point, region: Circle | Polygon, mine: set[int]) -> None:
+    scan = main_position(point)
+    if scan is not None and id(scan) in mine:
+        scan.regions.append(region)
+
+
+def main_position(point: Point) -> Scan | None:
+    """Give the scan whose rows lie at a position, if it is the table's main position."""
+    if point.lon.origin is None or point.lat.origin is None:
+        return None
+    scan, lon = point.lon.origin
+    other, lat = point.lat.origin
+    model = scan.table.model
+    return scan if scan is other and (lon, lat) == (model.ra, model.dec) else None
+
+
+def _key(value: Value) -> int | str | None:
+    if value.column.is_integer and value.constant is not None:
+        return int(value.constant)
+    if value.column.datatype in STRINGS and value.sql.startswith("'"):
+        return value.sql[1:-1].replace("''", "'")
+    return None

@@ -1,0 +1,82 @@
+"""A value in a query being compiled: its SQL and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cerro_services.adql.columns import ResultColumn
+
+if TYPE_CHECKING:
+    from cerro_services.adql.query import Scan
+    from cerro_services.adql.shapes import Circle, Polygon
+
+
+@dataclass(frozen=True)
+class Point:
+    """A position whose coordinates are values."""
+
+    lon: Value
+    lat: Value
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A circle whose centre or radius are values."""
+
+    centre: Point
+    radius: Value
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value in a query.
+
+    Parameters
+    ----------
+    sql
+        The value in DuckDB's SQL; of a geometry, an array of its numbers.
+    column
+        What is known of it as a column.
+    constant
+        Its number, if it is one.
+    origin
+        Scan and column, if it is a plain column of a stored table.
+    shape
+        Its geometry, if it is one.
+    truth
+        Of CONTAINS and INTERSECTS: the condition itself, which is 1 where it holds.
+    separation
+        Of DISTANCE: the two positions.
+    held
+        Of CONTAINS and INTERSECTS with a point: the point and the other shape.
+    """
+
+    sql: str
+    column: ResultColumn
+    constant: float | None = None
+    origin: tuple[Scan, str] | None = None
+    shape: Point | Disc | Circle | Polygon | None = None
+    truth: str | None = None
+    separation: tuple[Point, Point] | None = None
+    held: tuple[Point, Point | Disc | Circle | Polygon] | None = None
+
+    def described(self, column: ResultColumn) -> Value:
+        """Give the same value with another description."""
+        return replace(self, column=column)
+
+
+def literal(text: str) -> str:
+    """Write a string in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Write a name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def number(value: float) -> str:
+    """Write a double in SQL, to the last bit."""
+    text = repr(float(value))
+    return text if "e" in text or "n" in text else f"{text}e0"

@@ -1,0 +1,143 @@
+"""The data services as one web application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cerro_services import discovery, tap
+from cerro_services.access import challenges
+from cerro_services.config import Settings
+from cerro_services.context import Context
+from cerro_services.errors import CerroError
+from cerro_services.formats import votable
+
+log = logging.getLogger(__name__)
+
+SERVICES: dict[str, Callable[[Context], APIRouter]] = {
+    "tap": tap.router,
+    "discovery": discovery.router,
+}
+"""Services by the name that switches them on."""
+PRODUCT = f"Cerro/{version('cerro-services')}"
+
+
+def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    settings
+        What the process was told.
+    names
+        Services to serve; all if none is named.
+
+    Returns
+    -------
+    FastAPI
+        Ready to be served.
+    """
+    context = Context.build(settings)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await context.close()
+
+    app = FastAPI(
+        title="Cerro data services",
+        version=version("cerro-services"),
+        lifespan=life,
+        docs_url="/api/openapi",
+        openapi_url="/api/openapi.json",
+        redoc_url=None,
+    )
+    app.state.context = context
+    for name, service in SERVICES.items():
+        if not names or name in names:
+            app.include_router(service(context))
+    app.include_router(_health(context))
+    realm = settings.base_url
+
+    async def known(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CerroError)
+        return _rendered(request, error.status, error.code, error.message, realm)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = f"{request.url.path}: {error.detail}."
+        return _rendered(request, error.status_code, "http_error", detail, realm)
+
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("unforeseen error on %s", request.url.path, exc_info=error)
+        message = "Something failed that was not foreseen. The operator finds it in the log."
+        return _rendered(request, 500, "internal_error", message, realm)
+
+    app.add_exception_handler(CerroError, known)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unforeseen)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
+        allow_headers=["*"],
+        expose_headers=["X-Cerro-Overflow", "WWW-Authenticate", "Content-Disposition"],
+    )
+    app.add_middleware(_Named)
+    return app
+
+
+def _health(context: Context) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+
+    @routes.api_route("/healthz", methods=["GET", "HEAD"], summary="Whether the process can serve")
+    @routes.api_route("/api/healthz", methods=["GET", "HEAD"], include_in_schema=False)
+    def health() -> Response:
+        try:
+            count = len(context.store.published())
+        except (CerroError, OSError) as error:
+            log.warning("not healthy: %s", error)
+            return JSONResponse({"ok": False, "reason": str(error)}, 503)
+        return JSONResponse({"ok": True, "releases": count})
+
+    return routes
+
+
+def _rendered(request: Request, status: int, code: str, message: str, realm: str) -> Response:
+    """Say what went wrong in the words of the protocol that was spoken."""
+    path = request.url.path
+    if path.startswith(f"{tap.PREFIX}/sync"):
+        response = Response(votable.failure(message), status, media_type=votable.MIME)
+    elif path.startswith(tap.PREFIX):
+        response = PlainTextResponse(message + "\n", status)
+    else:
+        response = JSONResponse({"error": code, "message": message}, status)
+    if status == 401:
+        for challenge in challenges(realm):
+            response.headers.append("WWW-Authenticate", challenge)
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+class _Named:
+    """Names the product in the Server header of every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"server", PRODUCT.encode())]
+            await send(message)
+
+        await self._app(scope, receive, named if scope["type"] == "http" else send)

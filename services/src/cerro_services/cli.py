@@ -1,0 +1,50 @@
+"""``cerro serve``: the data services in one process."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+NAMES = ("tap", "discovery")
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8010, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--log-level", default="info", show_default=True,
+              type=click.Choice(["debug", "info", "warning", "error"]))  # fmt: skip
+def serve(names: tuple[str, ...], host: str, port: int, log_level: str) -> None:
+    """Serve the data services NAMES (all if none is named).
+
+    Settings come from the environment (CERRO_RELEASES, CERRO_HUB_API_URL, CERRO_EXTERNAL_URL, …)
+    and the section services: of cerro.yaml in the platform's folder.
+    """
+    import uvicorn
+
+    from cerro_services.app import create_app
+    from cerro_services.config import load
+    from cerro_services.errors import CerroError
+
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        app = create_app(load(), names)
+    except (CerroError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run()

@@ -1,0 +1,123 @@
+"""Settings of the service process: the ``services:`` section of cerro.yaml, and the environment.
+
+The environment (``CERRO_…``) goes before the file, the file before what stands here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from cerro_services.errors import CerroError
+
+
+class ConfigError(CerroError):
+    """A setting is missing or wrong."""
+
+    code: ClassVar[str] = "config_error"
+
+
+class Settings(BaseSettings):
+    """What the data services can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="CERRO_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".cerro"), description="The platform's folder.")
+    releases: Path = Field(Path(), description="The release store; by default releases/ in home.")
+    external_url: str = Field(
+        "http://127.0.0.1:8000/", description="The platform's address as users see it."
+    )
+    hub_api_url: str | None = Field(
+        None, description="Address of the Hub's API; without it only public callers are served."
+    )
+    token_cache: float = Field(15.0, description="Seconds for which a token's owner is remembered.")
+    maxrec_default: int = Field(
+        1_000_000, ge=1, description="Rows of a result if the client sets no MAXREC."
+    )
+    maxrec_hard: int = Field(20_000_000, ge=1, description="Rows of a result at most.")
+    sync_seconds: float = Field(600.0, gt=0, description="Seconds a synchronous query may run.")
+    query_limit: int = Field(1_000_000, ge=1000, description="Characters of a query at most.")
+    concurrent_queries: int = Field(8, ge=1, description="Queries that run at once; others wait.")
+    memory: str = Field("2GB", description="Memory that all queries together may use.")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
+    )
+    spill: Path | None = Field(
+        None, description="Folder for what does not fit into memory; by default run/spill in home."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the file below the environment."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = Path(values.get("home") or ".cerro")
+        values.setdefault("releases", home / "releases")
+        if values.get("spill") is None:
+            values["spill"] = home / "run" / "spill"
+        if "external_url" in values:
+            values["external_url"] = str(values["external_url"]).rstrip("/") + "/"
+        return values
+
+    @property
+    def base_url(self) -> str:
+        """The platform's address without a slash at the end."""
+        return self.external_url.rstrip("/")
+
+
+class _FileSource(EnvSettingsSource):
+    """The section ``services:`` of cerro.yaml in the platform's folder."""
+
+    def __call__(self) -> dict[str, Any]:
+        path = Path(os.environ.get("CERRO_HOME", ".cerro")) / "cerro.yaml"
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}. Correct or remove it.") from error
+        section = (document or {}).get("services") if isinstance(document or {}, dict) else None
+        if section is None:
+            return {}
+        if not isinstance(section, dict):
+            raise ConfigError(f"{path}: services: must hold settings by name.")
+        return section
+
+
+def load() -> Settings:
+    """Read the settings.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting that is wrong, and what is wrong with it.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "services"
+        raise ConfigError(
+            f"The setting {name} (CERRO_{name.upper()} or services: in cerro.yaml): {first['msg']}."
+        ) from error

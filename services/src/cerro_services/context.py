@@ -1,0 +1,74 @@
+"""What the services of one process share, wired in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+
+from cerro_services.access import Callers
+from cerro_services.config import Settings
+from cerro_services.engine import DuckDBEngine, Engine, Limits
+from cerro_services.release import ReleaseStore
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the services of one process share.
+
+    Parameters
+    ----------
+    settings
+        What the process was told.
+    store
+        The releases.
+    engine
+        Runs queries.
+    callers
+        Finds out who calls.
+    workers
+        Threads in which queries run and results are written.
+    client
+        Connects to the Hub.
+    slots
+        Lets no more queries run at once than the settings allow.
+    started
+        When the process began to serve.
+    """
+
+    settings: Settings
+    store: ReleaseStore
+    engine: Engine
+    callers: Callers
+    workers: ThreadPoolExecutor
+    client: httpx.AsyncClient
+    slots: asyncio.Semaphore
+    started: datetime
+
+    @classmethod
+    def build(cls, settings: Settings) -> Context:
+        """Make everything from the settings."""
+        spill = settings.spill
+        if spill is not None:
+            spill.mkdir(parents=True, exist_ok=True)
+        settings.releases.mkdir(parents=True, exist_ok=True)
+        client = httpx.AsyncClient(timeout=5.0, trust_env=False)
+        return cls(
+            settings,
+            ReleaseStore(settings.releases),
+            DuckDBEngine([settings.releases], Limits(settings.memory, settings.threads, spill)),
+            Callers(settings.hub_api_url, client, settings.token_cache),
+            ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
+            client,
+            asyncio.Semaphore(settings.concurrent_queries),
+            datetime.now(UTC),
+        )
+
+    async def close(self) -> None:
+        """Stop what runs and give everything back."""
+        self.engine.close()
+        await self.client.aclose()
+        self.workers.shutdown(wait=False, cancel_futures=True)

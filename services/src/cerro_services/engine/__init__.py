@@ -1,0 +1,22 @@
+"""Engines that run queries, and how a region of the sky limits what they read."""
+
+from cerro_services.engine.base import (
+    Engine,
+    EngineError,
+    QueryCancelledError,
+    QueryRefusedError,
+    ResourceError,
+    Stream,
+)
+from cerro_services.engine.duckdb import DuckDBEngine, Limits
+
+__all__ = [
+    "DuckDBEngine",
+    "Engine",
+    "EngineError",
+    "Limits",
+    "QueryCancelledError",
+    "QueryRefusedError",
+    "ResourceError",
+    "Stream",
+]

@@ -1,0 +1,80 @@
+"""What runs a query: the seam between ADQL and a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Protocol
+
+import pyarrow as pa
+
+from cerro_services.adql import Query
+from cerro_services.errors import CerroError
+
+
+class EngineError(CerroError):
+    """The data of a release could not be read, or the engine failed."""
+
+    code: ClassVar[str] = "engine_error"
+    status: ClassVar[int] = 500
+
+
+class QueryRefusedError(CerroError):
+    """The engine found a value or a type that does not fit while the query ran."""
+
+    code: ClassVar[str] = "query_error"
+    status: ClassVar[int] = 400
+
+
+class ResourceError(CerroError):
+    """The query needs more memory, disk or time than it may have."""
+
+    code: ClassVar[str] = "resource_error"
+    status: ClassVar[int] = 400
+
+
+class QueryCancelledError(CerroError):
+    """The query was stopped."""
+
+    code: ClassVar[str] = "cancelled"
+    status: ClassVar[int] = 499
+
+
+class Stream(Protocol):
+    """The rows of a running query.
+
+    Iterating raises `EngineError`, `QueryRefusedError`, `ResourceError` or `QueryCancelledError`.
+    """
+
+    schema: pa.Schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Give batches of rows as they come."""
+
+    def cancel(self) -> None:
+        """Stop the query; may be called from any thread, and more than once."""
+
+    def close(self) -> None:
+        """Give back what the query holds."""
+
+
+class Engine(Protocol):
+    """Something that runs queries."""
+
+    def stream(self, query: Query, *, limit: int | None = None) -> Stream:
+        """Start a query.
+
+        Parameters
+        ----------
+        query
+            The query.
+        limit
+            Number of rows to stop after.
+
+        Returns
+        -------
+        Stream
+            Its rows; the first can be had before the last is read.
+        """
+
+    def close(self) -> None:
+        """Stop all queries and give everything back."""

@@ -1,0 +1,92 @@
+"""Regions of the sky as ranges of HEALPix cells.
+
+A region becomes a bounded list of half-open ranges of cells (order 29, nested) that cover it:
+coarse enough to be few, fine enough to read little besides. The exact test follows on the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from astropy import units
+from astropy.coordinates import Latitude, Longitude
+from mocpy import MOC
+
+from cerro_services.adql import Circle, Region
+
+Ranges = npt.NDArray[np.int64]
+
+MAX_RANGES = 32
+"""More ranges read fewer rows too many, but cost more to test on each row group."""
+_DEEPEST = 18
+_CELL = 58.6
+"""Side of a HEALPix cell of order 0 in degrees; each order halves it."""
+_MARGIN = 1e-7
+"""Degrees by which a circle is widened, so that rounding loses no row at its edge."""
+
+
+def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES) -> Ranges | None:
+    """Give the cells that may hold rows of all the regions.
+
+    Parameters
+    ----------
+    regions
+        Regions that every row must lie in.
+    limit
+        Greatest number of ranges.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 2), or None
+        Half-open ranges of order-29 cells, sorted and apart; None where there is no region, or
+        one that holds the whole sky. No range at all means that no row can be in all of them.
+    """
+    found: MOC | None = None
+    for region in regions:
+        cells = _cells(region)
+        if cells is not None:
+            found = cells if found is None else found.intersection(cells)
+    if found is None:
+        return None
+    return merge(found.to_depth29_ranges.astype(np.int64), limit)
+
+
+def merge(ranges: Ranges, limit: int) -> Ranges:
+    """Close the smallest gaps until no more than `limit` ranges are left.
+
+    Parameters
+    ----------
+    ranges
+        Half-open ranges, sorted and apart, shape (n, 2).
+    limit
+        Greatest number of ranges.
+    """
+    if len(ranges) <= limit:
+        return ranges
+    gaps = ranges[1:, 0] - ranges[:-1, 1]
+    kept = np.sort(np.argpartition(gaps, -(limit - 1))[-(limit - 1) :]) if limit > 1 else gaps[:0]
+    starts = np.concatenate((ranges[:1, 0], ranges[kept + 1, 0]))
+    ends = np.concatenate((ranges[kept, 1], ranges[-1:, 1]))
+    return np.column_stack((starts, ends))
+
+
+def _cells(region: Region) -> MOC | None:
+    bounding = region if isinstance(region, Circle) else region.bounding
+    if bounding.radius >= 180.0:
+        return None
+    order = int(math.log2(_CELL / max(bounding.radius, 1e-5))) + 2
+    depth = max(0, min(_DEEPEST, order))
+    if isinstance(region, Circle):
+        return MOC.from_cone(
+            Longitude(region.lon * units.deg),
+            Latitude(region.lat * units.deg),
+            radius=(region.radius + _MARGIN) * units.deg,
+            max_depth=depth,
+        )
+    lon, lat = zip(*region.vertices, strict=True)
+    return MOC.from_polygon(
+        Longitude(np.array(lon) * units.deg), Latitude(np.array(lat) * units.deg), max_depth=depth
+    )

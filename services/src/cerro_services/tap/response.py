@@ -1,0 +1,129 @@
+"""A result on its way to the client, and the end of its query if the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from cerro_services.context import Context
+from cerro_services.engine import QueryCancelledError
+from cerro_services.tap.sync import Answer
+
+
+async def begun(context: Context, answer: Answer, receive: Receive) -> Response:
+    """Start a query and give the response for it.
+
+    Parameters
+    ----------
+    context
+        What the services share.
+    answer
+        The answer, not begun.
+    receive
+        Tells when the client leaves.
+
+    Raises
+    ------
+    CerroError
+        The query is wrong, or failed before anything was sent.
+    """
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        first, whole = await _work(context, answer, answer.begin, gone)
+    except BaseException:
+        gone.cancel()
+        raise
+    form = answer.question.form
+    headers = {
+        "Content-Type": form.mime,
+        "Content-Disposition": f'inline; filename="result.{form.extension}"',
+        "Cache-Control": "no-store",
+    }
+    if answer.overflow is not None:
+        headers["X-Cerro-Overflow"] = str(answer.overflow).lower()
+    if whole:
+        gone.cancel()
+        answer.close()
+        return Response(first, headers=headers)
+    return _Streaming(context, answer, first, gone, headers)
+
+
+class _Streaming(Response):
+    """A result that is sent while it is written."""
+
+    def __init__(
+        self,
+        context: Context,
+        answer: Answer,
+        first: bytes,
+        gone: asyncio.Future[None],
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(None, headers=headers)
+        del self.headers["content-length"]
+        self._context = context
+        self._answer = answer
+        self._first = first
+        self._gone = gone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        try:
+            await send(start)
+            piece: bytes | None = self._first
+            while piece is not None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await _work(self._context, self._answer, self._answer.next, self._gone)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (QueryCancelledError, OSError):
+            # The client left, or must see that the document ends too early.
+            self._answer.stop()
+            if not self._gone.done():
+                raise ClientDisconnect from None
+        except BaseException:
+            self._answer.stop()
+            raise
+        finally:
+            self._gone.cancel()
+            await _close(self._context, self._answer)
+
+
+async def _work[T](
+    context: Context, answer: Answer, step: Callable[[], T], gone: asyncio.Future[None]
+) -> T:
+    """Take one step of an answer in a worker, unless the client leaves or its time ends."""
+    loop = asyncio.get_running_loop()
+    async with context.slots:
+        if gone.done():
+            answer.stop()
+            raise QueryCancelledError("The client left.")
+        work: asyncio.Future[T] = loop.run_in_executor(context.workers, step)
+        try:
+            await asyncio.wait(
+                {work, gone}, timeout=answer.seconds_left, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not work.done():
+                answer.stop(late=not gone.done())
+        except asyncio.CancelledError:
+            answer.stop()
+            await asyncio.wait({work})
+            raise
+        return await work
+
+
+async def _close(context: Context, answer: Answer) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.shield(loop.run_in_executor(context.workers, answer.close))
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+Handler = Callable[..., Awaitable[Response]]

@@ -1,0 +1,293 @@
+"""TAP_SCHEMA (TAP 1.1 §4): the tables that describe the tables, made for one caller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from cerro_services.adql import Catalogue, QueryTable, from_model
+from cerro_services.adql.words import RESERVED
+from cerro_services.release import Column, ForeignKey, Release, Table
+from cerro_services.release.model import TableModel
+
+SCHEMA = "tap_schema"
+_DOCUMENT = "https://www.ivoa.net/documents/TAP/20190927/"
+_REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One schema as a caller sees it.
+
+    Parameters
+    ----------
+    name, title, description, utype
+        For people.
+    tables
+        Its tables.
+    foreign_keys
+        Relations among them.
+    """
+
+    name: str
+    title: str | None
+    description: str | None
+    utype: str | None
+    tables: tuple[TableModel, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that one caller may read.
+
+    Parameters
+    ----------
+    schemas
+        The schemas, ``tap_schema`` last.
+    catalogue
+        The same tables, to be queried.
+    """
+
+    schemas: tuple[Schema, ...]
+    catalogue: Catalogue
+
+
+def view(releases: Sequence[Release], groups: Collection[str]) -> View:
+    """Give what members of some groups may read.
+
+    Parameters
+    ----------
+    releases
+        The published releases.
+    groups
+        Groups of the caller.
+
+    Returns
+    -------
+    View
+        With TAP_SCHEMA, which describes it and itself.
+    """
+    schemas = []
+    stored: list[QueryTable] = []
+    for release in releases:
+        tables = readable(release, groups)
+        if not tables:
+            continue
+        names = {table.name for table in tables}
+        keys = tuple(k for k in release.foreign_keys if {k.from_table, k.target_table} <= names)
+        schemas.append(
+            Schema(release.name, release.title, release.description, release.utype, tables, keys)
+        )
+        stored += [QueryTable(release.name, table, table.catalog) for table in tables]
+    own = Schema(SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, _MODELS, _KEYS)
+    everything = (*schemas, own)
+    rows = _rows(everything)
+    stored += [QueryTable(SCHEMA, model, rows[model.name]) for model in _MODELS]
+    return View(everything, Catalogue(tuple(stored)))
+
+
+def readable(release: Release, groups: Collection[str]) -> tuple[Table, ...]:
+    """Give the tables of a release that members of some groups may read."""
+    return tuple(t for t in release.tables.values() if release.access.allows(groups, table=t.name))
+
+
+def identifier(name: str) -> str:
+    """Write a name as ADQL needs it: delimited where it is reserved or not regular."""
+    if _REGULAR.match(name) and name.upper() not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(schema: str, table: str) -> str:
+    """Write a table's name with its schema, as ADQL needs it."""
+    return f"{identifier(schema)}.{identifier(table)}"
+
+
+def size_of(arraysize: str | None) -> int | None:
+    """Give the deprecated column "size": the greatest length that an arraysize states."""
+    if arraysize is None:
+        return None
+    digits = arraysize.removesuffix("*")
+    return int(digits) if digits.isdigit() else None
+
+
+def key_id(schema: str, key: ForeignKey) -> str:
+    """Give the identifier of a foreign key, which is unique over all schemas."""
+    return f"{schema}.{key.name}"
+
+
+def _rows(schemas: Sequence[Schema]) -> dict[str, pa.Table]:
+    """Fill the five tables."""
+    rows: dict[str, list[dict[str, object]]] = {model.name: [] for model in _MODELS}
+    for i, schema in enumerate(schemas):
+        name = identifier(schema.name)
+        description = schema.description or schema.title
+        rows["schemas"].append(
+            {
+                "schema_name": name,
+                "utype": schema.utype,
+                "description": description,
+                "schema_index": i,
+            }
+        )
+        for j, table in enumerate(schema.tables):
+            table_name = qualified(schema.name, table.name)
+            rows["tables"].append(
+                {
+                    "schema_name": name,
+                    "table_name": table_name,
+                    "table_type": "table",
+                    "utype": table.utype,
+                    "description": table.description,
+                    "table_index": j if table.table_index is None else table.table_index,
+                }
+            )
+            rows["columns"] += [
+                _column(table_name, c, k, table) for k, c in enumerate(table.columns)
+            ]
+        for key in schema.foreign_keys:
+            identity = key_id(schema.name, key)
+            rows["keys"].append(
+                {
+                    "key_id": identity,
+                    "from_table": qualified(schema.name, key.from_table),
+                    "target_table": qualified(schema.name, key.target_table),
+                    "description": key.description,
+                    "utype": None,
+                }
+            )
+            rows["key_columns"] += [
+                {"key_id": identity, "from_column": identifier(a), "target_column": identifier(b)}
+                for a, b in zip(key.from_columns, key.target_columns, strict=True)
+            ]
+    return {
+        model.name: pa.Table.from_pylist(rows[model.name], schema=_arrow(model))
+        for model in _MODELS
+    }
+
+
+def _column(table_name: str, column: Column, position: int, table: TableModel) -> dict[str, object]:
+    given = from_model(column)
+    return {
+        "table_name": table_name,
+        "column_name": identifier(column.name),
+        "datatype": given.datatype,
+        "arraysize": given.arraysize,
+        "xtype": given.xtype,
+        "size": size_of(given.arraysize),
+        "description": column.description,
+        "utype": column.utype,
+        "unit": column.unit,
+        "ucd": column.ucd,
+        "indexed": int(is_indexed(table, column)),
+        "principal": int(column.principal),
+        "std": int(column.std),
+        "column_index": column.column_index or position + 1,
+    }
+
+
+def is_indexed(table: TableModel, column: Column) -> bool:
+    """Whether a condition on a column is answered without reading the whole table."""
+    return column.indexed or column.name in {table.ra, table.dec, *table.key, *table.indexes}
+
+
+def _text(name: str, description: str, *, nullable: bool = True) -> Column:
+    return Column(
+        name, "char", "*", description=description, nullable=nullable, principal=True, std=True
+    )
+
+
+def _count(name: str, description: str, *, nullable: bool = False) -> Column:
+    return Column(name, "int", description=description, nullable=nullable, principal=True, std=True)
+
+
+_MODELS: tuple[TableModel, ...] = (
+    TableModel(
+        "schemas",
+        (
+            _text("schema_name", "Name of the schema", nullable=False),
+            _text("utype", "UTYPE of the schema, if it follows a data model"),
+            _text("description", "What the schema holds"),
+            _count("schema_index", "Place in the order of schemas", nullable=True),
+        ),
+        "The schemas of this service",
+        key=("schema_name",),
+    ),
+    TableModel(
+        "tables",
+        (
+            _text("schema_name", "Schema of the table", nullable=False),
+            _text("table_name", "Name of the table, as a query needs it", nullable=False),
+            _text("table_type", "table or view", nullable=False),
+            _text("utype", "UTYPE of the table, if it follows a data model"),
+            _text("description", "What the table holds"),
+            _count("table_index", "Place in the order of tables", nullable=True),
+        ),
+        "The tables of this service",
+        key=("table_name",),
+    ),
+    TableModel(
+        "columns",
+        (
+            _text("table_name", "Table of the column", nullable=False),
+            _text("column_name", "Name of the column, as a query needs it", nullable=False),
+            _text("datatype", "VOTable datatype", nullable=False),
+            _text("arraysize", "VOTable arraysize"),
+            _text("xtype", "What a value means beyond its datatype (DALI)"),
+            _count(
+                "size",
+                "Length of values with a greatest length (deprecated: use arraysize)",
+                nullable=True,
+            ),
+            _text("description", "What the column holds"),
+            _text("utype", "UTYPE of the column, if it follows a data model"),
+            _text("unit", "Unit (VOUnits)"),
+            _text("ucd", "UCD of the column"),
+            _count("indexed", "1 if conditions on it are fast"),
+            _count("principal", "1 if it belongs to the first things to look at"),
+            _count("std", "1 if a standard defines it"),
+            _count("column_index", "Place in the order of columns", nullable=True),
+        ),
+        "The columns of all tables",
+        key=("table_name", "column_name"),
+    ),
+    TableModel(
+        "keys",
+        (
+            _text("key_id", "Identifier of the foreign key", nullable=False),
+            _text("from_table", "Table that refers to another", nullable=False),
+            _text("target_table", "Table referred to", nullable=False),
+            _text("description", "What the relation means"),
+            _text("utype", "UTYPE of the relation"),
+        ),
+        "Foreign keys between tables",
+        key=("key_id",),
+    ),
+    TableModel(
+        "key_columns",
+        (
+            _text("key_id", "Identifier of the foreign key", nullable=False),
+            _text("from_column", "Column that refers", nullable=False),
+            _text("target_column", "Column referred to", nullable=False),
+        ),
+        "Columns of foreign keys",
+        key=("key_id", "from_column"),
+    ),
+)
+
+_KEYS: tuple[ForeignKey, ...] = (
+    ForeignKey("tables_schemas", "tables", ("schema_name",), "schemas", ("schema_name",)),
+    ForeignKey("columns_tables", "columns", ("table_name",), "tables", ("table_name",)),
+    ForeignKey("keys_from", "keys", ("from_table",), "tables", ("table_name",)),
+    ForeignKey("keys_target", "keys", ("target_table",), "tables", ("table_name",)),
+    ForeignKey("key_columns_keys", "key_columns", ("key_id",), "keys", ("key_id",)),
+)
+
+
+def _arrow(model: TableModel) -> pa.Schema:
+    types = {"char": pa.string(), "int": pa.int32()}
+    return pa.schema([pa.field(column.name, types[column.datatype]) for column in model.columns])
