@@ -53,7 +53,7 @@ def up(
         place = _home(home)
         settings = load(place, port=port, host=host)
         terminal = Terminal()
-        job = Demo(place, terminal).build if demo else None
+        job = Demo(place, terminal.line).build if demo else None
         Platform(place, settings, without=without, job=job, terminal=terminal).run()
     except HubError as error:
         raise fail(error) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -66,19 +65,47 @@ def end_labs(platform: str, user: str | None = None, patience: float = 6.0) -> i
         How many there were.
     """
     found = list(lab_processes(platform, user))
-    for process in found:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, left = psutil.wait_procs(found, timeout=patience)
-    # Kernels ignore SIGTERM, and whatever was started meanwhile is caught here too.
-    for process in [*left, *lab_processes(platform, user)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=2)
+    end(found, patience)
+    # What was started in the meantime.
+    end(list(lab_processes(platform, user)), 0.0)
     return len(found)
 
 
-def signal_group(pid: int, sig: signal.Signals) -> None:
-    """Send a signal to a server and what it started in its process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, sig)
+def end(processes: list[psutil.Process], patience: float) -> None:
+    """End processes: ask first, then insist.
+
+    Parameters
+    ----------
+    processes : list of psutil.Process
+        The processes.
+    patience : float
+        How long they may take before they are killed [s].
+    """
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    left = _wait(processes, patience)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    _wait(left, 5.0)
+
+
+def _wait(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Wait until the processes have ended; return those that have not.
+
+    psutil's own wait would go on for a process that has ended and whose parent has not yet asked.
+    """
+    deadline = time.monotonic() + patience
+    while left := [process for process in processes if _runs(process)]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+    return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

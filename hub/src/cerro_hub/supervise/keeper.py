@@ -111,7 +111,12 @@ class Keeper(threading.Thread):
             self._end(patience=5)
             return False
         self._board.update(
-            self.spec.name, **{**former.__dict__, "status": "up", "port": self.spec.port}
+            self.spec.name,
+            pid=former.pid,
+            created=former.created,
+            restarts=former.restarts,
+            port=self.spec.port,
+            fingerprint=self.spec.fingerprint,
         )
         self._is_up("still running; taken over")
         return True

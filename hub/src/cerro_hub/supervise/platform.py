@@ -34,7 +34,7 @@ START_PATIENCE = 90.0
 HOUSEKEEPING = 2.0
 """How often orphans are buried and the disk is looked at [s]."""
 
-Job = Callable[[threading.Event], None]
+Job = Callable[[threading.Event], object]
 
 
 class Platform:
@@ -104,6 +104,9 @@ class Platform:
             self._end_former_front_door(former)
             ports.check_front_door(settings.host, settings.port)
         password = make_admin(home, settings)
+        if password:
+            # At once: what follows may take minutes or be interrupted.
+            self._terminal.line("account", self._welcome(password))
         self._warn(password is not None)
         board = Board(home, wiring.address, asdict(wiring))
         for spec in plan:
@@ -187,11 +190,13 @@ class Platform:
             self._terminal.line("still", f"not up yet: {', '.join(late)}; see `cerro status`")
         lines = [f"Cerro is ready at {wiring.address}"]
         if password:
-            lines += [
-                f"  Log in as {self._settings.admin} with the password {password}",
-                "  It is shown this once. Change it: `cerro user passwd`; add people: `cerro user add`.",
-            ]
+            lines.append(f"  {self._welcome(password)}")
+            lines.append("  It is not shown again. Change it: cerro user passwd.")
+            lines.append("  Add people: cerro user add NAME.")
         self._terminal.block(*lines, "Ctrl-C stops it.")
+
+    def _welcome(self, password: str) -> str:
+        return f"Log in as {self._settings.admin} with the password {password}"
 
     # ---- meanwhile -----------------------------------------------------------
     def _housekeeping(self, reaper: OrphanReaper) -> None:

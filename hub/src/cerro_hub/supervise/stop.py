@@ -50,22 +50,12 @@ def stop_platform(home: Home) -> str:
     if not left:
         return f"Nothing runs in {home.root}."
     # Its supervisor was killed: the order is the supervisor's own.
-    for name in ("culler", "hub"):
-        _end([p.pid for p in left if p.name == name])
+    processes = {p.name: psutil.Process(p.pid) for p in left}
+    end([p for name, p in processes.items() if name in {"culler", "hub"}], 8.0)
     end_labs(str(home.root))
-    _end([p.pid for p in left])
+    end(list(processes.values()), 8.0)
     state_file(home).unlink(missing_ok=True)
     return f"Stopped what an ended `cerro up` had left of the platform at {state.address}."
-
-
-def _end(pids: list[int]) -> None:
-    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    for process in processes:
-        process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=8)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=5)
 
 
 def rows(home: Home) -> list[dict[str, Any]]:

@@ -29,6 +29,5 @@ class Terminal:
         self._print("\n".join(["", *lines, ""]))
 
     def _print(self, text: str) -> None:
-        with self._lock:
-            with contextlib.suppress(OSError):
-                print(text, flush=True)
+        with self._lock, contextlib.suppress(OSError):
+            print(text, flush=True)
