@@ -348,6 +348,11 @@ def _find(
     for name in names:
         if name in folded:
             return folded[name], "by its name"
+    # source_ra, objra, …: only with its partner of the same beginning.
+    short, other = (word.rsplit(".", 1)[-1], {"ra": "dec", "dec": "ra"}[word.rsplit(".", 1)[-1]])
+    for name, column in reversed(folded.items()):
+        if name.endswith(short) and name.removesuffix(short) + other in folded:
+            return column, "by its name"
     return None, ""
 
 

@@ -8,6 +8,7 @@ opens it; the manifest only spares us the listing and the footers of all files.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -73,12 +74,12 @@ class Catalog:
     files
         Its partitions, in order of their position on the sky.
     indexes
-        By column: the Parquet file with the columns (column, ``_healpix_29``), sorted by both.
+        By column: the Parquet file with that column and ``_healpix_29``, sorted; see `locate`.
     """
 
     root: Path
     files: tuple[Partition, ...]
-    indexes: dict[str, Path] = field(default_factory=dict)
+    indexes: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def nrows(self) -> int:
@@ -128,6 +129,29 @@ class Catalog:
         touched = first < len(ranges)
         touched[touched] = ranges[first[touched], 0] < hi[touched]
         return tuple(self.files[i].path for i in np.flatnonzero(touched))
+
+    def locate(self, column: str, values: Sequence[object]) -> npt.NDArray[np.int64] | None:
+        """Find where on the sky rows with some values lie, by the index of a column.
+
+        Parameters
+        ----------
+        column
+            The column, such as the key.
+        values
+            What is looked for.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, 2), or None
+            Half-open ranges of order-29 cells that hold every such row, for `files_for` and for a
+            condition on ``_healpix_29``; None if the column has no index.
+        """
+        path = self.indexes.get(column)
+        if path is None:
+            return None
+        from cerro_services.release.lookup import locate
+
+        return locate(path, values)
 
     @classmethod
     def read(cls, root: Path) -> Catalog | None:

@@ -23,7 +23,8 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._is_terminal = bool(stream and stream.isatty())
-        self._last = 0.0
+        # What is done within a moment needs no word.
+        self._last = time.monotonic()
         self._open = False
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +48,27 @@ class CsvSource(TableSource):
         self.delimiter = self._find_delimiter(header)
         names = next(csv.reader([header], delimiter=self.delimiter), [])
         self._names = [name.strip() for name in names]
+        self._check_names()
+
+    def _check_names(self) -> None:
         if not any(self._names):
-            raise DataError("has no line of column names.", file=path)
+            raise DataError("has no line of column names.", file=self.path)
+        for name in self._names:
+            if not name or re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", name):
+                raise DataError(
+                    f"names a column {name!r} in its first line, so that line seems to be data. "
+                    "Put a line of column names before it.",
+                    file=self.path,
+                )
+        if len(self._names) == 1 and len(self._names[0]) > 64:
+            raise DataError(
+                "has one column only, of a very long name; values are separated by comma, "
+                "semicolon, tab or bar.",
+                file=self.path,
+            )
         doubled = {n for n in self._names if self._names.count(n) > 1}
         if doubled:
-            raise DataError(f"names column {min(doubled)!r} twice.", file=path)
+            raise DataError(f"names column {min(doubled)!r} twice.", file=self.path)
 
     def _open(self) -> Any:
         return pa.input_stream(str(self.path), compression="detect")
