@@ -85,8 +85,9 @@ def test_a_file_gets_the_format_of_its_ending(lab: Serving, tmp_path: Path, endi
     table = Table.read(path, format=formats.get(ending))
     assert len(table) == ROWS
     assert table["id"][0] == 2**60
-    assert np.ma.is_masked(table["flux"][0])
-    assert not np.ma.is_masked(table["flux"][1])
+    # astropy reads a null of Parquet as NaN, of the other formats as masked.
+    missing = np.ma.filled(table["flux"].astype(float), np.nan)
+    assert np.isnan(missing[:2]).tolist() == [True, False]
     if ending != "csv":
         assert str(table["flux"].unit) == "nJy"
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [path.name]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from tests.support.platform import CERRO, environment, free_port, wait_until
-from tests.support.serving import publish_tiny, serving
+from tests.support.platform import CERRO, ROOT, environment, free_port, wait_until
+from tests.support.serving import Serving, publish_tiny, serving
 
 
 @contextlib.contextmanager
@@ -47,20 +48,25 @@ def portal_process(home: Path, services_url: str, docs: Path | None = None) -> I
 @pytest.fixture(scope="session")
 def documentation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the documentation as ``make docs`` does, into a folder of its own."""
-    from sphinx.cmd.build import build_main
-    from tests.support.platform import ROOT
-
     folder = tmp_path_factory.mktemp("docs")
-    assert build_main(["-q", "-W", "-b", "html", str(ROOT / "docs"), str(folder)]) == 0
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "docs", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
     return folder
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory: pytest.TempPathFactory, documentation: Path) -> Iterator[str]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Serve the release ``tiny``."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(publish_tiny(folder), folder) as services:
+        yield services
+
+
+@pytest.fixture(scope="session")
+def portal(
+    tmp_path_factory: pytest.TempPathFactory, served: Serving, documentation: Path
+) -> Iterator[str]:
     """Give the address of a portal before services with the release ``tiny``."""
     folder = tmp_path_factory.mktemp("portal")
-    with (
-        serving(publish_tiny(folder), folder) as served,
-        portal_process(folder, served.services_url, documentation) as address,
-    ):
+    with portal_process(folder, served.services_url, documentation) as address:
         yield address

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from tests.support.platform import free_port
-from tests.support.serving import ROWS, serving
+from tests.support.serving import ROWS, Serving, serving
 
 from .conftest import portal_process
 
@@ -36,7 +36,13 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.req("HOME-1")
 def test_home_lists_the_releases_with_their_tables(home: str) -> None:
     seen = text(home)
-    for words in ("A tiny release", "public", "version 1", "Star", "Stars that nobody saw."):
+    for words in (
+        "A tiny <b>bold</b> one",
+        "public",
+        "version 1",
+        "Star",
+        "Stars that nobody saw.",
+    ):
         assert words in seen
     assert str(ROWS) in seen
 
@@ -50,9 +56,12 @@ def test_home_leads_to_everything(home: str) -> None:
 
 
 @pytest.mark.req("HOME-1")
-def test_the_example_query_runs(home: str, tmp_path: Path, portal: str) -> None:
+def test_the_example_query_runs(home: str, served: Serving) -> None:
     (example,) = re.findall(r"<code>(SELECT [^<]+)</code>", home)
     assert example.split() == ["SELECT", "TOP", "10", "id,", "ra,", "dec", "FROM", "tiny.Star"]
+    form = {"LANG": "ADQL", "QUERY": example, "RESPONSEFORMAT": "csv"}
+    answer = requests.post(f"{served.services_url}api/tap/sync", data=form, timeout=30)
+    assert len(answer.text.splitlines()) == 11
 
 
 @pytest.mark.req("HOME-1")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,14 @@ tables:
   - {name: visits, "@id": "#tiny.Star.visits", datatype: int, description: Number of visits.}
   - {name: kind, "@id": "#tiny.Star.kind", datatype: char, length: 16, description: Kind of star.}
   - {name: good, "@id": "#tiny.Star.good", datatype: boolean, description: Whether it is good.}
+"""
+
+
+_RUN_ALL = """\
+import json, sys
+from cerro.cli.main import main
+for command in json.loads(sys.argv[1]):
+    main(command, standalone_mode=False)
 """
 
 
@@ -96,17 +105,18 @@ def publish_tiny(folder: Path) -> Path:
     store, schema, rows = folder / "releases", folder / "tiny.yaml", folder / "stars.parquet"
     schema.write_text(SCHEMA)
     pq.write_table(tiny_table(), rows)
-    for command in (
-        ["create", "tiny", "--schema", str(schema), "--title", "A tiny release <b>bold</b>"],
-        ["ingest", "tiny", "Star", str(rows)],
-        ["publish", "tiny"],
-    ):
-        subprocess.run(
-            [*CERRO, "release", *command],
-            env=environment(folder) | {"CERRO_RELEASES": str(store)},
-            check=True,
-            timeout=120,
-        )
+    commands = [
+        ["release", "create", "tiny", "--schema", str(schema), "--title", "A tiny <b>bold</b> one"],
+        ["release", "ingest", "tiny", "Star", str(rows)],
+        ["release", "publish", "tiny"],
+    ]
+    # One process for the three: each would import astropy and pyarrow anew.
+    subprocess.run(
+        [sys.executable, "-c", _RUN_ALL, json.dumps(commands)],
+        env=environment(folder) | {"CERRO_RELEASES": str(store)},
+        check=True,
+        timeout=120,
+    )
     return store
 
 
@@ -181,7 +191,7 @@ def serving(store: Path, home: Path, *, port: int | None = None) -> Iterator[Ser
         "CERRO_HUB_API_URL": f"{url}hub/api",
     }
     log = home / "serve.log"
-    thread = threading.Thread(target=front.serve_forever, daemon=True)
+    thread = threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True)
     with log.open("w") as output:
         process = subprocess.Popen(
             [*CERRO, "serve", "--port", str(port)],
