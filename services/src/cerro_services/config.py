@@ -114,7 +114,7 @@ def load() -> Settings:
         Naming the setting that is wrong, and what is wrong with it.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "services"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlglot import exp
 
-    from cerro_services.release import Catalog, TableModel
+    from cerro_services.release import Catalog
+    from cerro_services.release.model import TableModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,8 @@ columns of the model, constants, and aliases made here (``t0``, ``c0``, ``q1``, 
 the query's own.
 """
 
+# ruff: noqa: S608 - SQL is what this module writes; every name in it is the model's or its own.
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -19,6 +21,7 @@ from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.expressions import Expressions
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.joins import From
+from cerro_services.adql.pruning import spread
 from cerro_services.adql.query import MARK, Query, Scan
 from cerro_services.adql.scope import Scope, Source
 from cerro_services.adql.values import Value
@@ -78,11 +81,12 @@ class _Compiler:
         self._scans: list[Scan] = []
         self._aliases = count()
         self._named: dict[str, tuple[exp.Identifier, str, tuple[ResultColumn, ...]]] = {}
-        self._expressions = Expressions(lambda node, scope: self._nested(node, scope))
+        self._expressions = Expressions(self._nested)
 
     def query(self, tree: exp.Query, text: str) -> Query:
         ctes = self._with(tree)
         body = self._body(tree, None)
+        spread(self._scans)
         return Query(text, ctes + body.sql, tuple(self._scans), body.columns, body.top, body.offset)
 
     def _with(self, tree: exp.Query) -> str:
@@ -100,7 +104,7 @@ class _Compiler:
             parts.append(f"{alias} AS ({body.whole})")
         return f"WITH {', '.join(parts)} "
 
-    def _nested(self, node: exp.Query, scope: Scope | None) -> tuple[str, tuple[ResultColumn, ...]]:
+    def _nested(self, node: exp.Expr, scope: Scope | None) -> tuple[str, tuple[ResultColumn, ...]]:
         body = self._body(node, scope)
         return body.whole, body.columns
 
@@ -163,6 +167,10 @@ class _Compiler:
             sql += f" GROUP BY {', '.join(grouped)}"
         if having is not None:
             sql += f" HAVING {self._expressions.condition(having.this, scope)}"
+        if parent is None and not (where or group or having or order or node.args.get("distinct")):
+            lone = len(joined.sources) == 1 and joined.sources[0].scan
+            if lone and scope.group is None and node.parent is None:
+                lone.any_rows = True
         limit = node.args.get("limit")
         return _Body(
             sql + order,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from sqlglot import exp, parser, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.grammar import check_tokens, check_tree
@@ -114,7 +114,7 @@ class Adql(Dialect):
         # POINT(…), LEFT(…) and the like: every name before a parenthesis is a function's.
         FUNC_TOKENS: ClassVar[set[TokenType]] = {TokenType.VAR, TokenType.EXISTS}
 
-        def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
             # sqlglot makes one node of `a, b` and of `a JOIN b`; only the first needs no ON.
             comma = self._curr is not None and self._curr.token_type == TokenType.COMMA
             join = super()._parse_join(*args, **kwargs)

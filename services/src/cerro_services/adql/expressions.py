@@ -20,7 +20,7 @@ from cerro_services.adql.words import GEOMETRIES
 if TYPE_CHECKING:
     from cerro_services.adql.scope import Scope, Source
 
-Subquery = Callable[[exp.Query, "Scope"], tuple[str, tuple[ResultColumn, ...]]]
+Subquery = Callable[[exp.Expr, "Scope"], tuple[str, tuple[ResultColumn, ...]]]
 
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _BITS: dict[type[exp.Expr], str] = {
@@ -183,8 +183,7 @@ class Expressions:
             case exp.In():
                 return self._in(node, scope, prune=prune)
             case exp.Exists():
-                query = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
-                return f"EXISTS ({self._subquery(query, scope)[0]})"
+                return f"EXISTS ({self._subquery(node.this, scope)[0]})"
             case exp.Anonymous():
                 return f"({self.value(node, scope).sql})"
         return self._compare(node, scope, prune=prune)
@@ -214,7 +213,7 @@ class Expressions:
         subject = self.value(node.this, scope)
         query = node.args.get("query")
         if query is not None:
-            sql, columns = self._subquery(query.unnest(), scope)
+            sql, columns = self._subquery(query, scope)
             if len(columns) != 1:
                 raise AdqlError("A subquery after IN gives one column.", span_of(query))
             return f"{subject.sql} IN ({sql})"

@@ -62,6 +62,10 @@ def _truncate(x: str, digits: str = "0") -> str:
     return f"(trunc(({x}) * {scale}) / {scale})"
 
 
+def _round(x: str, *digits: str) -> str:
+    return f"round({', '.join((f'CAST({x} AS DOUBLE)', *digits))})"
+
+
 def _magnitude(flux: str) -> str:
     return f"CASE WHEN {flux} > 0 THEN {_AB_ZERO}e0 - 2.5e0 * log10({flux}) END"
 
@@ -91,7 +95,7 @@ SCALARS: dict[str, Function] = {
     "POWER": Function(2, 2, "double", lambda x, y: f"power(CAST({x} AS DOUBLE), {y})"),
     "RADIANS": Function(1, 1, "double", _call("radians"), unit="rad"),
     "RAND": Function(0, 1, "double", lambda *_: "random()"),
-    "ROUND": Function(1, 2, "double", lambda x, *n: f"round(CAST({', '.join((f'{x} AS DOUBLE)', *n))})", unit="same"),
+    "ROUND": Function(1, 2, "double", _round, unit="same"),
     "SIN": Function(1, 1, "double", _call("sin")),
     "SQRT": Function(1, 1, "double", _within("sqrt", "{x} >= 0")),
     "TAN": Function(1, 1, "double", _call("tan")),

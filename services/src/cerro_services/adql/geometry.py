@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
 from sqlglot import exp
 
 from cerro_services.adql.columns import ResultColumn
@@ -94,6 +95,9 @@ def inside(point: Point, polygon: Polygon) -> str:
         return f"({a} * {x} + {b} * {y} + {c} * {z})"
 
     depth = along((cx, cy, cz))
+    if polygon.normals is not None:
+        tests = [f"{along(normal)} >= 0" for normal in polygon.normals]
+        return f"({' AND '.join([f'{depth} > 0', *tests])})"
     u, v = f"({along(east)} / {depth})", f"({along(north)} / {depth})"
     flat = polygon.projected
     crossings = []
@@ -125,12 +129,13 @@ def _construct(name: str, args: list[Value], span: Span) -> Value:
         _check_latitude(centre.lat, span)
         if radius.constant is not None and radius.constant < 0:
             raise AdqlError("The radius of a circle is negative.", span)
-        sql = f"[CAST({centre.lon.sql} AS DOUBLE), CAST({centre.lat.sql} AS DOUBLE), CAST({radius.sql} AS DOUBLE)]"
+        parts = (centre.lon, centre.lat, radius)
+        sql = "[" + ", ".join(f"CAST({part.sql} AS DOUBLE)" for part in parts) + "]"
         numbers = (centre.lon.constant, centre.lat.constant, radius.constant)
         if None in numbers:
             return _shaped(Disc(centre, radius), sql)
         return _shaped(Circle(*(float(n) for n in numbers if n is not None)), sql)
-    if len(args) == 3 and name == "BOX" or (name == "POLYGON" and args[0].shape is not None):
+    if (len(args) == 3 and name == "BOX") or (name == "POLYGON" and args[0].shape is not None):
         flat = [
             n
             for arg in args

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.functions import check_call

@@ -91,9 +91,30 @@ def _cone(pair: tuple[Point, Point], radius: float, mine: set[int]) -> str:
     a, b = pair
     if a.lat.origin is None or b.lat.origin is None or a.lat.origin[0] is b.lat.origin[0]:
         return ""
+    for own, other in (pair, pair[::-1]):
+        scan, beside = main_position(own), main_position(other)
+        if scan is not None and beside is not None and id(scan) in mine:
+            scan.near.append((beside, radius))
     # Two positions that close differ as little in latitude; the margin covers rounding.
     reach = number(radius * (1 + 1e-9) + 1e-12)
     return f" AND {a.lat.sql} BETWEEN {b.lat.sql} - {reach} AND {b.lat.sql} + {reach}"
+
+
+def spread(scans: Sequence[Scan]) -> None:
+    """Limit scans by the regions of those that their rows lie near to.
+
+    Parameters
+    ----------
+    scans
+        The scans of a query whose conditions are all known.
+    """
+    for scan in scans:
+        if scan.regions:
+            continue
+        for beside, radius in scan.near:
+            for region in beside.regions:
+                circle = region if isinstance(region, Circle) else region.bounding
+                scan.regions.append(Circle(circle.lon, circle.lat, circle.radius + radius))
 
 
 def _restrict(point: Point, region: Circle | Polygon, mine: set[int]) -> None:

@@ -1,5 +1,7 @@
 """A query that is ready to run: SQL without storage, its scans, its columns."""
 
+# ruff: noqa: S608 - SQL is what this module writes; every name in it is the model's or its own.
+
 from __future__ import annotations
 
 import re
@@ -34,6 +36,10 @@ class Scan:
         Parts of the sky outside of which no row is asked for; all apply.
     equals
         Columns with the values outside of which no row is asked for; all apply.
+    near
+        Scans whose rows it is joined to by position, with the distance in degrees.
+    any_rows
+        Whether any rows will do, as many as TOP asks for.
     """
 
     number: int
@@ -41,6 +47,8 @@ class Scan:
     columns: dict[str, None] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
     equals: list[tuple[str, tuple[int | str, ...]]] = field(default_factory=list)
+    near: list[tuple[Scan, float]] = field(default_factory=list)
+    any_rows: bool = False
 
     @property
     def sql(self) -> str:
@@ -74,6 +82,17 @@ class Query:
     columns: tuple[ResultColumn, ...]
     top: int | None = None
     offset: int = 0
+
+    def needed(self, limit: int | None) -> int | None:
+        """Give how many rows must be found to answer; None if all.
+
+        Parameters
+        ----------
+        limit
+            Number of rows to stop after, besides TOP.
+        """
+        counts = [count for count in (self.top, limit) if count is not None]
+        return min(counts) + self.offset if counts else None
 
     def sql(self, source: Callable[[Scan], str], *, limit: int | None = None) -> str:
         """Write the SQL with every scan replaced by what holds its rows.

@@ -1,4 +1,4 @@
-"""What names mean inside one SELECT: its sources, their columns, and those of the queries around."""
+"""What names mean inside one SELECT: its sources, and those of the queries around it."""
 
 from __future__ import annotations
 

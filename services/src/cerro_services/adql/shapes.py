@@ -90,6 +90,37 @@ class Polygon:
         return tuple(flat)
 
     @cached_property
+    def normals(self) -> tuple[Vector, ...] | None:
+        """Poles of the great circles of the edges, towards the inside; None if not convex.
+
+        A position lies in a convex polygon where its scalar product with each of them is not
+        negative.
+        """
+        flat = self.projected
+        turns = []
+        for i, (x, y) in enumerate(flat):
+            (x0, y0), (x1, y1) = flat[i - 1], flat[(i + 1) % len(flat)]
+            turns.append((x - x0) * (y1 - y) - (y - y0) * (x1 - x))
+        if min(turns) <= 0 <= max(turns) or self._winds() != 1:
+            return None
+        points = [vector(lon, lat) for lon, lat in self.vertices]
+        sign = math.copysign(1.0, turns[0])
+        normals = []
+        for a, b in zip(points, [*points[1:], points[0]], strict=True):
+            x, y, z = _cross(a, b)
+            normals.append((sign * x, sign * y, sign * z))
+        return tuple(normals)
+
+    def _winds(self) -> int:
+        """Give how often the edges turn around in all: a pentagram turns one way, but twice."""
+        flat, total = self.projected, 0.0
+        for i, (x, y) in enumerate(flat):
+            (x0, y0), (x1, y1) = flat[i - 1], flat[(i + 1) % len(flat)]
+            turn = math.atan2(y1 - y, x1 - x) - math.atan2(y - y0, x - x0)
+            total += (turn + math.pi) % (2 * math.pi) - math.pi
+        return round(abs(total) / (2 * math.pi))
+
+    @cached_property
     def bounding(self) -> Circle:
         """The circle about the centre that holds all vertices, and so the whole polygon."""
         x, y, z = self.centre

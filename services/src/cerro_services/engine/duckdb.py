@@ -5,6 +5,8 @@ What may be reached is locked down in three ways: every name in the SQL comes fr
 outside the release store, loads no extension and lets no setting be changed.
 """
 
+# ruff: noqa: S608 - SQL is what this module writes; every name in it is the model's or its own.
+
 from __future__ import annotations
 
 import logging
@@ -82,7 +84,6 @@ class DuckDBEngine:
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
             "SET allow_community_extensions = false",
-            "SET preserve_insertion_order = false",
             "SET enable_progress_bar = false",
             "SET TimeZone = 'UTC'",
             f"SET allowed_directories = [{folders}]",
@@ -96,7 +97,8 @@ class DuckDBEngine:
         """Start a query; see `cerro_services.engine.base.Engine.stream`."""
         cursor = self._connection.cursor()
         try:
-            sql = query.sql(lambda scan: self._source(scan, cursor), limit=limit)
+            needed = query.needed(limit)
+            sql = query.sql(lambda scan: self._source(scan, cursor, needed), limit=limit)
             statements = cursor.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise EngineError("The query did not become one SELECT.")
@@ -113,7 +115,7 @@ class DuckDBEngine:
         """Stop all queries and close the database."""
         self._connection.close()
 
-    def _source(self, scan: Scan, cursor: Any) -> str:
+    def _source(self, scan: Scan, cursor: Any, needed: int | None) -> str:
         stored = scan.table.stored
         if isinstance(stored, pa.Table):
             name = f"m{scan.number}"
@@ -126,7 +128,8 @@ class DuckDBEngine:
             raise EngineError(f"{scan.table.name} has no files. Publish the release again.")
         ranges = self._ranges(scan, stored, cursor)
         if ranges is None:
-            return f"(SELECT {columns} FROM {_parquet([f.path for f in stored.files])})"
+            paths = _enough(stored, needed if scan.any_rows else None)
+            return f"(SELECT {columns} FROM {_parquet(paths)})"
         files = stored.files_for(ranges)
         if not files:
             return f"(SELECT {columns} FROM {_parquet([stored.files[0].path])} WHERE FALSE)"
@@ -189,6 +192,18 @@ class _DuckDBStream:
 def _parquet(paths: Sequence[Path]) -> str:
     files = ", ".join(literal(str(path.resolve())) for path in paths)
     return f"read_parquet([{files}], hive_partitioning = false)"
+
+
+def _enough(stored: Catalog, rows: int | None) -> list[Path]:
+    """Give the first files that hold a number of rows; all if there is no number."""
+    paths: list[Path] = []
+    found = 0
+    for partition in stored.files:
+        paths.append(partition.path)
+        found += partition.nrows
+        if rows is not None and found >= rows:
+            break
+    return paths
 
 
 def _in_ranges(ranges: Ranges) -> str:

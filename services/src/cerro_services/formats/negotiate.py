@@ -123,7 +123,8 @@ def choose(requested: str | None, accept: str | None = None) -> Format:
         if found is None:
             names = ", ".join(form.name for form in FORMATS)
             raise FormatError(
-                f"The format {requested!r} is not offered. Ask for votable, {names}, or a MIME type of these."
+                f"The format {requested!r} is not offered. Ask for votable, {names}, "
+                "or a MIME type of these."
             )
         return found
     for wanted in (accept or "").split(","):

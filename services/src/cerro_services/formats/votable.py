@@ -78,10 +78,11 @@ def _field(field: Field, number: int) -> str:
         if value:
             attributes += f" {attribute}={quoteattr(_clean(value))}"
     if column.description:
-        return f"<FIELD {attributes}><DESCRIPTION>{escape(_clean(column.description))}</DESCRIPTION></FIELD>\n"
+        text = escape(_clean(column.description))
+        return f"<FIELD {attributes}><DESCRIPTION>{text}</DESCRIPTION></FIELD>\n"
     return f"<FIELD {attributes}/>\n"
 
 
 def _clean(text: str) -> str:
     """Drop the characters that no XML document may hold (XML 1.0 §2.2)."""
-    return "".join(c for c in text if c in "\t\n\r" or ("\x20" <= c and c not in "\ufffe\uffff"))
+    return "".join(c for c in text if c in "\t\n\r" or (c >= "\x20" and c not in "\ufffe\uffff"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -71,7 +72,7 @@ class _Streaming(Response):
         self._gone = gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del receive
+        del scope, receive
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
             await send(start)
@@ -104,8 +105,9 @@ async def _work[T](
             raise QueryCancelledError("The client left.")
         work: asyncio.Future[T] = loop.run_in_executor(context.workers, step)
         try:
+            both: set[asyncio.Future[Any]] = {work, gone}
             await asyncio.wait(
-                {work, gone}, timeout=answer.seconds_left, return_when=asyncio.FIRST_COMPLETED
+                both, timeout=answer.seconds_left, return_when=asyncio.FIRST_COMPLETED
             )
             if not work.done():
                 answer.stop(late=not gone.done())
@@ -124,6 +126,3 @@ async def _close(context: Context, answer: Answer) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-Handler = Callable[..., Awaitable[Response]]

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/api/tap"
 _XML = "text/xml"
+_SAMPLE = "SELECT TOP 1 * FROM {}"
 
 
 def router(context: Context) -> APIRouter:
@@ -62,8 +63,8 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/availability", methods=["GET", "HEAD"], summary="Whether TAP can answer")
     def availability() -> Response:
         up, note = _probe(context, views)
-        since = context.started.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Response(vosi.availability(up=up, since=since, note=note), media_type=_XML)
+        document = vosi.availability(up=up, since=context.started, note=note)
+        return Response(document, media_type=_XML)
 
     @routes.api_route("/tables", methods=["GET", "HEAD"], summary="All tables")
     async def all_tables(request: Request, detail: str = "max") -> Response:
@@ -92,13 +93,8 @@ def _probe(context: Context, views: Views) -> tuple[bool, str]:
         releases = context.store.published()
         everything = views.view(releases, frozenset().union(*map(_groups, releases)))
         for schema in everything.schemas:
-            stream = context.engine.stream(
-                views.query(
-                    everything,
-                    f"SELECT TOP 1 * FROM {qualified(schema.name, schema.tables[0].name)}",
-                ),
-                limit=1,
-            )
+            table = qualified(schema.name, schema.tables[0].name)
+            stream = context.engine.stream(views.query(everything, _SAMPLE.format(table)), limit=1)
             try:
                 for _ in stream:
                     pass

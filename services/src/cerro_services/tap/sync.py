@@ -231,7 +231,7 @@ class Answer:
         return b"".join(parts), True
 
     def _ahead(self, query: Query, maxrec: int) -> bool | None:
-        """Find out before the first byte whether rows will be missing, where only a header tells."""
+        """Find out before the first byte whether rows will be missing, if only a header tells."""
         if self.question.form.marks_overflow:
             return None
         if query.top is not None and query.top <= maxrec:
@@ -243,6 +243,6 @@ class Answer:
             stream.close()
 
 
-def _make_room(entries: dict[object, object], most: int) -> None:  # type: ignore[type-arg,unused-ignore]
+def _make_room[K, V](entries: dict[K, V], most: int) -> None:
     while len(entries) >= most:
         entries.pop(next(iter(entries)))

@@ -40,14 +40,14 @@ def tableset(schemas: tuple[Schema, ...], *, detail: bool = True) -> bytes:
         )
         for model in schema.tables:
             _fill(ET.SubElement(element, "table"), schema, model, detail=detail)
-    return ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
 def table(schema: Schema, model: TableModel) -> bytes:
     """Write one table with its columns and keys."""
     root = _root("table")
     _fill(root, schema, model, detail=True)
-    return ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
 def _root(name: str) -> ET.Element:
