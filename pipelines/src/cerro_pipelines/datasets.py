@@ -1,4 +1,4 @@
-"""The shared vocabulary of the pipelines: every dataset type, what it holds and by what it is known.
+"""The vocabulary of the pipelines: every dataset type, what it holds, by what it is known.
 
 Tasks take names, dimensions and storage classes from here, so that a connection is written::
 
@@ -49,7 +49,13 @@ RAW = Dataset(
     "raw",
     _EXPOSURE,
     "ImageV2",
-    "Pixels as they were read or simulated, in adu, with WCS and circumstances (Exposure.from_image).",
+    "Pixels as read or simulated, in adu, with WCS and circumstances (Exposure.from_image).",
+)
+INSTRUMENT = Dataset(
+    "instrument_description",
+    ("instrument",),
+    "StructuredDataDict",
+    "Description of the instrument, as it was given to ingest (instruments.Instrument).",
 )
 VISIT_IMAGE = Dataset(
     "visit_image",
@@ -142,6 +148,7 @@ TRUTH_MOVING = Dataset(
 
 ALL: tuple[Dataset, ...] = (
     RAW,
+    INSTRUMENT,
     VISIT_IMAGE,
     VISIT_SUMMARY,
     SOURCE,

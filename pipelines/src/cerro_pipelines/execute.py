@@ -1,9 +1,10 @@
 """Run a pipeline: build its quantum graph and work through it with a few processes.
 
-`pipetask run -j N` starts a new interpreter for every quantum; with quanta of a second or two, importing
-would take longer than the work. `WorkerExecutor` is a `lsst.pipe.base` graph executor of our own: its
-processes live as long as the run, import once, open the repository once, and take one quantum after
-another. Everything else - graph, skipping of what exists, metadata, provenance - is Rubin's.
+`pipetask run -j N` starts a new interpreter for every quantum; with quanta of a second or two,
+importing would take longer than the work. `WorkerExecutor` is a `lsst.pipe.base` graph executor of
+our own: its processes live as long as the run, import once, open the repository once, and take one
+quantum after another. Everything else - graph, skipping of what exists, metadata, provenance - is
+Rubin's.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import concurrent.futures
 import dataclasses
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
+import signal
+import threading
 import traceback
 import uuid
 from collections import Counter
@@ -22,9 +26,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError
-from lsst.pipe.base import Pipeline, TaskFactory
+from lsst.pipe.base import Pipeline, QuantumGraph, TaskFactory
 from lsst.pipe.base.graph_walker import GraphWalker
 from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 from lsst.pipe.base.quantum_graph_executor import QuantumGraphExecutor
@@ -79,6 +83,13 @@ def _start_worker(root: str, collections: Sequence[str], run: str) -> None:
     """Open the repository once for all quanta of this process."""
     from lsst.utils.threads import disable_implicit_threading
 
+    # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    logging.basicConfig(
+        level=os.environ.get("CERRO_PIPELINE_LOG", "WARNING"),
+        format="%(levelname)s %(name)s: %(message)s",
+    )
     # Two processes on two cores: threads of BLAS in each would only get in each other's way.
     disable_implicit_threading()
     butler = Butler.from_config(root, collections=list(collections), run=run, writeable=True)
@@ -89,6 +100,14 @@ def _start_worker(root: str, collections: Sequence[str], run: str) -> None:
         clobber_outputs=True,
         raise_on_partial_outputs=True,
     )
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone: a killed parent cannot send it home."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _warm(modules: Sequence[str]) -> int:
@@ -108,7 +127,7 @@ def _run_quantum(task_node: bytes, quantum: bytes, quantum_id: uuid.UUID) -> str
             pickle.loads(quantum),  # noqa: S301
             quantum_id=quantum_id,
         )
-    except Exception as error:  # noqa: BLE001 - a task may raise anything; it is reported by name
+    except Exception as error:
         _LOG.debug("%s", traceback.format_exc())
         cause: BaseException = error
         while cause.__cause__ is not None:
@@ -145,7 +164,7 @@ class WorkerExecutor(QuantumGraphExecutor):
 
     def execute(
         self,
-        graph: PredictedQuantumGraph,
+        graph: QuantumGraph | PredictedQuantumGraph,
         *,
         provenance_graph_file: str | None = None,  # noqa: ARG002 - Rubin's signature
     ) -> None:
@@ -156,6 +175,8 @@ class WorkerExecutor(QuantumGraphExecutor):
         PipelineError
             If a quantum failed or a process died.
         """
+        if not isinstance(graph, PredictedQuantumGraph):
+            graph = PredictedQuantumGraph.from_old_quantum_graph(graph)
         graph.build_execution_quanta()
         xgraph = graph.quantum_only_xgraph.copy()
         nodes = xgraph.nodes
@@ -256,9 +277,11 @@ def run_pipeline(
         If the pipeline does not fit, finds nothing to do for lack of data, or a task failed.
     """
     definition = _pipeline(pipeline, config or {})
-    modules = sorted({t.task_class_name.rpartition(".")[0] for t in definition.to_graph().tasks.values()})
+    modules = sorted(
+        {t.task_class_name.rpartition(".")[0] for t in definition.to_graph().tasks.values()}
+    )
     butler = Butler.from_config(str(root), writeable=True)
-    butler.collections.register(run, CollectionType.RUN)
+    butler.collections.register(run)
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs,
         mp_context=_context(),
@@ -301,7 +324,9 @@ def _pipeline(pipeline: str | Path, config: Mapping[str, Any]) -> Pipeline:
         for key, value in config.items():
             label, _, field = key.partition(":")
             if not field:
-                raise PipelineError(f"{key}: write a setting as task:field, such as detect:threshold.")
+                raise PipelineError(
+                    f"{key}: write a setting as task:field, such as detect:threshold."
+                )
             if label not in definition.task_labels:
                 raise PipelineError(
                     f"{key}: the pipeline has no task {label}; it has "

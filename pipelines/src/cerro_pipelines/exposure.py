@@ -5,12 +5,13 @@ so that notebooks written for the RSP read it as they read Rubin's own. In memor
 `Exposure`: plain arrays beside an `astropy.wcs.WCS`. `Exposure.from_masked_image` and
 `Exposure.to_masked_image` are the only two doors between them.
 
-Pixel coordinates follow one rule: every method of `Exposure` takes and gives coordinates of *its own
-array*, 0-based, with the centre of the first pixel at (0, 0). For a cut-out or a patch, `Exposure.x0`
-and `Exposure.y0` say where that first pixel lies in the larger grid (detector or tract).
+Pixel coordinates follow one rule: every method of `Exposure` takes and gives coordinates of *its
+own array*, 0-based, with the centre of the first pixel at (0, 0). For a cut-out or a patch,
+`Exposure.x0` and `Exposure.y0` say where that first pixel lies in the larger grid (detector or
+tract).
 
-Both representations of the WCS agree to better than 1e-5 mas on VISTA's ZPN projection with PV terms
-(`pipelines/tests/test_exposure.py`), so nothing is approximated on the way.
+Both representations of the WCS agree to better than 1e-5 mas on VISTA's ZPN projection with PV
+terms (`pipelines/tests/test_exposure.py`), so nothing is approximated on the way.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Psf:
     Parameters
     ----------
     array
-        Image of a point source, shape ``(n, n)`` with odd ``n``, centred on the middle pixel, sum 1.
+        Image of a point source, shape ``(n, n)`` with odd ``n``, centred on the middle pixel, sum
+        1.
     fwhm
         Full width at half maximum, in pixels.
     """
@@ -315,11 +317,11 @@ class Exposure:
 
     def has(self, planes: Plane | int) -> npt.NDArray[np.bool_]:
         """Give a boolean image that is true where any of `planes` is set."""
-        return (self.mask & np.uint8(int(planes))) != 0
+        return np.asarray((self.mask & np.uint8(int(planes))) != 0)
 
     @property
     def corners(self) -> tuple[FloatArray, FloatArray]:
-        """Right ascension and declination (degrees) of the four outer corners, counter-clockwise in pixels."""
+        """Right ascension and declination (degrees) of the four outer corners."""
         ny, nx = self.shape
         return self.pixel_to_sky([-0.5, nx - 0.5, nx - 0.5, -0.5], [-0.5, -0.5, ny - 0.5, ny - 0.5])
 
@@ -347,7 +349,7 @@ class Exposure:
         return {**{k: v for k, v in known.items() if v is not None}, **psf, **self.extra}
 
     def to_masked_image(self) -> MaskedImage:
-        """Give Rubin's type, ready for ``butler.put``; PSF and circumstances lie in its metadata."""
+        """Give Rubin's type, ready for ``butler.put``; PSF and circumstances are metadata."""
         box, projection = self._projection()
         image = Image(self.array, bbox=box, unit=u.Unit(self.unit), sky_projection=projection)
         variance = Image(self.variance, bbox=box, unit=u.Unit(self.unit) ** 2)
@@ -381,7 +383,7 @@ class Exposure:
 
     @classmethod
     def from_image(cls, image: Image) -> Self:
-        """Read a ``raw`` dataset: infinite variance and a clear mask, for the detrend task to fill."""
+        """Read a ``raw`` dataset; variance (infinite) and mask (clear) are for detrend to fill."""
         shape = image.array.shape
         variance = np.full(shape, np.inf, np.float32)
         return cls._from_parts(image, variance, np.zeros(shape, np.uint8), image.metadata)

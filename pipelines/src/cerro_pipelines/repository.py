@@ -1,8 +1,8 @@
 """Make and open a Butler repository for Cerro's pipelines, with its dimension records.
 
-The registry is SQLite beside the data. Noise-limited pixels are stored quantized at 1/16 of the noise
-(Rice with subtractive dither), which makes them a quarter of the size and adds 0.02 % to the noise
-(Pence et al. 2010, section 3); raw images and masks are stored without loss.
+The registry is SQLite beside the data. Noise-limited pixels are stored quantized at 1/16 of the
+noise (Rice with subtractive dither), which makes them a quarter of the size and adds 0.02 % to the
+noise (Pence et al. 2010, section 3); raw images and masks are stored without loss.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ __all__ = [
     "RepositoryError",
     "create",
     "define_sky_map",
+    "footprint",
     "insert_observations",
+    "instruments_of",
     "open_repository",
     "raw_collection",
     "register_instrument",
@@ -228,6 +230,34 @@ def register_instrument(butler: Butler, instrument: Instrument) -> None:
         {"instrument": name, "id": 0, "name": "one-to-one"},
         skip_existing=True,
     )
+    _store_description(butler, instrument)
+
+
+def _store_description(butler: Butler, instrument: Instrument) -> None:
+    """Keep the description with the data, so that reducing needs no file of the observer's."""
+    run = f"{instrument.name}/description"
+    butler.collections.register(run)
+    name = datasets.INSTRUMENT.name
+    wanted = instrument.model_dump(mode="json")
+    ref = butler.find_dataset(name, instrument=instrument.name, collections=run)
+    if ref is not None:
+        if butler.get(ref) == wanted:
+            return
+        butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
+    butler.put(wanted, name, instrument=instrument.name, run=run)
+
+
+def instruments_of(butler: Butler) -> dict[str, Instrument]:
+    """Give the instruments of a repository by name."""
+    names = [record.name for record in butler.registry.queryDimensionRecords("instrument")]
+    found = {}
+    for name in sorted(names):
+        ref = butler.find_dataset(
+            datasets.INSTRUMENT.name, instrument=name, collections=f"{name}/description"
+        )
+        if ref is not None:
+            found[name] = Instrument.model_validate(butler.get(ref))
+    return found
 
 
 def _hull(regions: Iterable[ConvexPolygon]) -> ConvexPolygon:
@@ -351,8 +381,8 @@ def define_sky_map(
 ) -> tuple[str, list[Tract]]:
     """Give the sky map that holds all exposures of an instrument, and make it where there is none.
 
-    An existing sky map is used as long as every exposure lies in it; once one does not, a new one is
-    made under the next number (``simcam_2``), so that pixels never shift under a finished coadd.
+    An existing sky map is used as long as every exposure lies in it; once one does not, a new one
+    is made under the next number (``simcam_2``), so that pixels never shift under a finished coadd.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ A *tract* is one tangent projection of a part of the sky; it is cut into *patche
 patches tile the tract without overlap, so that each object belongs to exactly one patch; outer
 regions reach over a border into the neighbours, so that an object at the rim is measured whole.
 
-Butler keeps the regions of tracts and patches on the sky (for spatial queries); the projection itself
-is a dataset of our own, ``tract_definition``, which holds `Tract.to_dict`.
+Butler keeps the regions of tracts and patches on the sky (for spatial queries); the projection
+itself is a dataset of our own, ``tract_definition``, which holds `Tract.to_dict`.
 """
 
 from __future__ import annotations
@@ -249,7 +249,8 @@ def make_tracts(
     Raises
     ------
     ValueError
-        If no exposures are given, or a group of them is wider than a tangent projection bears (10°).
+        If no exposures are given, or a group of them is wider than a tangent projection bears
+        (10°).
     """
     if not corners:
         raise ValueError("No exposures to lay a sky map over.")
@@ -275,7 +276,17 @@ def make_tracts(
     for number, members in enumerate(_groups(centres, radii)):
         ra = np.concatenate([np.asarray(corners[i][0]) for i in members])
         dec = np.concatenate([np.asarray(corners[i][1]) for i in members])
-        tracts.append(_tract(skymap, number, ra, dec, pixel_scale, patch_size, border))
+        tracts.append(
+            _tract(
+                skymap,
+                number,
+                ra,
+                dec,
+                pixel_scale=pixel_scale,
+                patch_size=patch_size,
+                border=border,
+            )
+        )
     return tracts
 
 
@@ -284,6 +295,7 @@ def _tract(
     number: int,
     ra: FloatArray,
     dec: FloatArray,
+    *,
     pixel_scale: float,
     patch_size: int,
     border: int,

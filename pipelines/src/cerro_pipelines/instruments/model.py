@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
-__all__ = ["BadPixels", "Filter", "Header", "Instrument", "InstrumentError", "Keyword", "known", "load"]
+__all__ = [
+    "BadPixels",
+    "Filter",
+    "Header",
+    "Instrument",
+    "InstrumentError",
+    "Keyword",
+    "known",
+    "load",
+]
 
 
 class InstrumentError(Exception):
@@ -30,8 +39,9 @@ class Keyword(_Strict):
     Parameters
     ----------
     keyword
-        Keyword of the FITS header; ``ESO DET CHIP NO`` for a HIERARCH card. Looked up in the image's
-        own header first, then in the primary header. None if `value` is the same for all exposures.
+        Keyword of the FITS header; ``ESO DET CHIP NO`` for a HIERARCH card. Looked up in the
+        image's own header first, then in the primary header. None if `value` is the same for all
+        exposures.
     value
         The value where the header has no such keyword, or where there is no keyword at all.
     factor, offset
@@ -67,8 +77,13 @@ class Date(_Strict):
 
 
 class Header(_Strict):
-    """Where ingest finds what it must know of an exposure. Only date and exposure time are required."""
+    """Where ingest finds what it must know of an exposure.
 
+    Only `date`, `exposure_time` and `zero_point` are required. `images` are patterns for the
+    EXTNAME of the HDUs that hold images of the sky, for files that hold weights or masks as well.
+    """
+
+    images: tuple[str, ...] = ("*",)
     date: Date
     exposure_time: Source
     filter: Source = Keyword(keyword="FILTER")
@@ -126,8 +141,11 @@ class Instrument(_Strict):
         Where ingest finds the rest.
     bad_pixels
         Values that mark bad pixels.
+    pipeline
+        Pipeline that reduces it: the name of one of ours, or the path of a YAML file; ``#subset``
+        may follow.
     reduce
-        Configuration of tasks for this instrument: ``{"task:field": value}``, given to the pipeline.
+        Configuration of tasks for this instrument: ``{"task:field": value}``.
     """
 
     name: str = pydantic.Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,15}$")
@@ -138,6 +156,7 @@ class Instrument(_Strict):
     filters: dict[str, Filter] = pydantic.Field(min_length=1)
     header: Header | None = None
     bad_pixels: BadPixels = BadPixels()
+    pipeline: str = "reduce.yaml"
     reduce: dict[str, bool | int | float | str] = {}
 
     @property
@@ -149,7 +168,9 @@ class Instrument(_Strict):
 def known() -> list[str]:
     """Give the names of the instruments that come with Cerro."""
     folder = importlib.resources.files(__package__)
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
 
 
 def load(name_or_path: str | Path) -> Instrument:

@@ -1,7 +1,7 @@
 """Read the column list of each table, and bring a task's output into exactly that shape.
 
-The lists lie in ``schema/tables/<Table>.yaml``: plain columns, and ``band_columns`` whose names hold
-``{band}`` and which stand once for every band of the data. Tasks and the Felis schema
+The lists lie in ``schema/tables/<Table>.yaml``: plain columns, and ``band_columns`` whose names
+hold ``{band}`` and which stand once for every band of the data. Tasks and the Felis schema
 (`cerro_pipelines.schema.felis`) read the same list, so that they cannot disagree.
 """
 
@@ -79,7 +79,7 @@ class ForeignKey:
 
 @dataclasses.dataclass(frozen=True)
 class TableModel:
-    """A table with its columns for a given set of bands; `dataset` names its Butler dataset type."""
+    """A table with its columns for some bands; `dataset` names its Butler dataset type."""
 
     name: str
     dataset: str
@@ -109,7 +109,7 @@ def _document(name: str) -> dict[str, Any]:
 
 @functools.cache
 def table_names() -> tuple[str, ...]:
-    """Give the names of all tables: ``Object``, ``Source``, …"""
+    """Give the names of all tables (``Object``, ``Source``, …)."""
     folder = importlib.resources.files(__package__) / "tables"
     return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir()))
 
@@ -118,7 +118,7 @@ def _columns(document: Mapping[str, Any], bands: Sequence[str]) -> tuple[Column,
     plain = [Column(**c) for c in document["columns"]]
     for band in bands:
         for template in document.get("band_columns", ()):
-            filled = {
+            filled: dict[str, Any] = {
                 k: v.format(band=band, em=_EM.get(band, "em")) if isinstance(v, str) else v
                 for k, v in template.items()
             }
@@ -190,7 +190,7 @@ def _convert(column: Column, value: Any, rows: int, table: str) -> Any:
 
 
 def conform(name: str, values: Mapping[str, Any], bands: Sequence[str] = ()) -> Table:
-    """Make a table with exactly the columns of its model, in order, with type, unit and description.
+    """Make a table with exactly the columns of its model, in order, with types and units.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def conform(name: str, values: Mapping[str, Any], bands: Sequence[str] = ()) -> 
     foreign = [n for n in values if n not in model.names]
     if missing or foreign:
         raise ValueError(
-            f"Columns of {name} differ from its model: missing {missing}, not in the model {foreign}."
+            f"Columns of {name} differ from its model: missing {missing}, unknown {foreign}."
         )
     lengths = {len(v) for v in values.values() if np.ndim(v) > 0}
     if len(lengths) > 1:

@@ -26,7 +26,8 @@ class SurveyConfig(pydantic.BaseModel):
     first_night
         MJD of the first night.
     dither, rotation
-        Largest offset of a visit from the centre in each axis (arcsec) and largest rotation (degrees).
+        Largest offset of a visit from the centre in each axis (arcsec) and largest rotation
+        (degrees).
     stars, galaxies
         Number in a field of 400 arcsec; scaled with the area of the detector.
     periodic, irregular, supernovae

@@ -1,9 +1,10 @@
 """Draw the simulated sky on a detector.
 
-GalSim draws each profile once a visit, convolved with that visit's PSF, on a grid several times finer
-than the pixels, each sample integrated over a whole pixel. An object is then that drawing, shifted by
-bilinear interpolation between samples: ten thousand objects take a second, not a minute. At 8 samples a
-pixel the interpolation widens a PSF by less than 0.1 %, at 4, which serves galaxies, by 0.2 %.
+GalSim draws each profile once a visit, convolved with that visit's PSF, on a grid several times
+finer than the pixels, each sample integrated over a whole pixel. An object is then that drawing,
+shifted by bilinear interpolation between samples: ten thousand objects take a second, not a minute.
+At 8 samples a pixel the interpolation widens a PSF by less than 0.1 %, at 4, which serves galaxies,
+by 0.2 %.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import galsim
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Profile", "GalaxyPainter", "add_objects", "draw_star", "seeing_psf", "stamp_radius"]
+__all__ = ["GalaxyPainter", "Profile", "add_objects", "draw_star", "seeing_psf", "stamp_radius"]
 
 type FloatArray = npt.NDArray[np.floating[Any]]
 
 
 def seeing_psf(fwhm: float, shear_1: float, shear_2: float) -> galsim.GSObject:
-    """Make the PSF of a visit: Kolmogorov turbulence of a given FWHM (arcsec), slightly elongated."""
+    """Make the PSF of a visit: Kolmogorov of a given FWHM (arcsec), slightly elongated."""
     return galsim.Kolmogorov(fwhm=fwhm).shear(g1=shear_1, g2=shear_2)
 
 
@@ -31,7 +32,8 @@ class Profile:
     Parameters
     ----------
     fine
-        Flux in a pixel centred on each sample, shape ``(m, m)``, with the centre on sample ``m // 2``.
+        Flux in a pixel centred on each sample, shape ``(m, m)``, with the centre on sample ``m //
+        2``.
     oversampling
         Samples a pixel along each axis.
     """
@@ -43,7 +45,7 @@ class Profile:
         self.radius = fine.shape[0] // oversampling // 2 - 1
 
     def stamp(self, dx: float, dy: float, radius: int) -> npt.NDArray[np.float32]:
-        """Cut a stamp of side ``2 radius + 1`` for an object `dx`, `dy` (|d| <= 0.5) off its centre."""
+        """Cut a stamp of side ``2 radius + 1`` for an object `dx`, `dy` pixels off its centre."""
         step = self._step
         x, y = -dx * step, -dy * step
         ix, iy = math.floor(x), math.floor(y)
@@ -51,9 +53,13 @@ class Profile:
         x0, y0 = self._centre + ix - radius * step, self._centre + iy - radius * step
         x1, y1 = x0 + 2 * radius * step + 1, y0 + 2 * radius * step + 1
         fine = self._fine
-        low = (1 - fx) * fine[y0:y1:step, x0:x1:step] + fx * fine[y0:y1:step, x0 + 1 : x1 + 1 : step]
+        low = (1 - fx) * fine[y0:y1:step, x0:x1:step] + fx * fine[
+            y0:y1:step, x0 + 1 : x1 + 1 : step
+        ]
         y0, y1 = y0 + 1, y1 + 1
-        high = (1 - fx) * fine[y0:y1:step, x0:x1:step] + fx * fine[y0:y1:step, x0 + 1 : x1 + 1 : step]
+        high = (1 - fx) * fine[y0:y1:step, x0:x1:step] + fx * fine[
+            y0:y1:step, x0 + 1 : x1 + 1 : step
+        ]
         return np.asarray((1 - fy) * low + fy * high)
 
 
@@ -106,14 +112,17 @@ class GalaxyPainter:
         return Profile(fine.astype(np.float32), self._OVERSAMPLING)
 
 
-def stamp_radius(flux: FloatArray, noise: float, largest: int, smallest: int = 9) -> FloatArray:
+def stamp_radius(
+    flux: FloatArray, noise: float, largest: int, smallest: int = 9
+) -> npt.NDArray[np.int64]:
     """Give the radius (pixels) beyond which an object drowns in the noise.
 
-    The wings of a Kolmogorov PSF fall as r^-11/3; for a flux F the surface brightness at radius r is
-    about 0.5 F r^-11/3 for seeing of 4 pixels. The radius is where that is a thirtieth of the noise.
+    The wings of a Kolmogorov PSF fall as r^-11/3; for a flux F the surface brightness at radius r
+    is about 0.5 F r^-11/3 for seeing of 4 pixels. The radius is where that is a thirtieth of the
+    noise.
     """
     radius = (0.5 * np.maximum(flux, 1.0) / (noise / 30.0)) ** (3.0 / 11.0)
-    return np.clip(np.ceil(radius), smallest, largest).astype(int)
+    return np.clip(np.ceil(radius), smallest, largest).astype(np.int64)
 
 
 def add_objects(
@@ -121,6 +130,7 @@ def add_objects(
     profile: Profile,
     x: FloatArray,
     y: FloatArray,
+    *,
     flux: FloatArray,
     radii: npt.NDArray[np.integer[Any]],
 ) -> None:

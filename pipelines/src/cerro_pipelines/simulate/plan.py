@@ -29,15 +29,17 @@ def make_plan(config: SurveyConfig) -> Table:
     -------
     plan
         A row a visit: visit, band, mjd (middle, TAI), ra, dec, rotation (degrees), seeing (arcsec),
-        sky (adu a pixel), sky_slope, zero_point (AB mag of 1 adu), shear_1, shear_2, airmass, in order
-        of time.
+        sky (adu a pixel), sky_slope, zero_point (AB mag of 1 adu), shear_1, shear_2, airmass, in
+        order of time.
     """
     rng = random_stream(config.seed, 4)
     n = config.visits_per_band
     nights = np.floor((np.arange(n) + rng.uniform(0.1, 0.9, n)) * config.nights / n)
     rows = []
     for night in nights:
-        for band, hour in zip(BANDS, np.sort(rng.uniform(0.3, 8.5, 3))[rng.permutation(3)], strict=True):
+        for band, hour in zip(
+            BANDS, np.sort(rng.uniform(0.3, 8.5, 3))[rng.permutation(3)], strict=True
+        ):
             seeing = float(np.clip(rng.lognormal(np.log(0.8), 0.15), 0.62, 1.1))
             airmass = float(rng.uniform(1.0, 1.5))
             cloud = float(rng.exponential(0.03))
@@ -72,7 +74,7 @@ def make_plan(config: SurveyConfig) -> Table:
 
 
 def visit_wcs(config: SurveyConfig, ra: float, dec: float, rotation: float) -> WCS:
-    """Give the WCS of a visit; `rotation` is the position angle of +y in degrees, north through east."""
+    """Give the WCS of a visit; `rotation` is the position angle of +y, degrees."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.cunit = ["deg", "deg"]
@@ -80,16 +82,14 @@ def visit_wcs(config: SurveyConfig, ra: float, dec: float, rotation: float) -> W
     wcs.wcs.crval = [ra, dec]
     wcs.wcs.crpix = [(config.n_pixels + 1) / 2.0] * 2
     scale, angle = config.pixel_scale / 3600.0, np.radians(rotation)
-    wcs.wcs.cd = scale * np.array(
-        [[-np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    )
+    wcs.wcs.cd = scale * np.array([[-np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     wcs.array_shape = (config.n_pixels, config.n_pixels)
     wcs.wcs.set()
     return wcs
 
 
 def make_moving(config: SurveyConfig, plan: Table) -> Table:
-    """Send moving objects through the field: each crosses it on one night at 10 to 40 arcsec an hour.
+    """Send moving objects through the field, each on one night at 10 to 40 arcsec an hour.
 
     Returns
     -------

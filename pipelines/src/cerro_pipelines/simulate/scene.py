@@ -1,8 +1,8 @@
 """What is in the simulated sky: an old star cluster, field stars and galaxies.
 
-The cluster makes a colour-magnitude diagram that one recognises: main sequence, turn-off, giant branch,
-and a horizontal branch on which the RR Lyrae lie. Its ridge line is drawn by hand after those of old,
-metal-poor globular clusters; nothing here is a stellar model.
+The cluster makes a colour-magnitude diagram that one recognises: main sequence, turn-off, giant
+branch, and a horizontal branch on which the RR Lyrae lie. Its ridge line is drawn by hand after
+those of old, metal-poor globular clusters; nothing here is a stellar model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.table import Table, vstack
 
-from ..exposure import NANOJANSKY_ZERO_POINT
+from cerro_pipelines.exposure import NANOJANSKY_ZERO_POINT
+
 from .config import BANDS, SurveyConfig
 
 __all__ = ["flux_from_mag", "make_galaxies", "make_stars", "offset_position", "random_stream"]
@@ -50,9 +51,7 @@ def offset_position(
     dec0 = np.radians(config.dec)
     denominator = np.cos(dec0) - eta * np.sin(dec0)
     ra = np.degrees(np.arctan2(xi, denominator)) + config.ra
-    dec = np.degrees(
-        np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, denominator))
-    )
+    dec = np.degrees(np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, denominator)))
     return ra % 360.0, dec
 
 
@@ -61,7 +60,9 @@ def _r_minus_i(g_minus_r: FloatArray) -> FloatArray:
     return np.asarray(0.36 * g_minus_r - 0.02 + 2.5 * np.clip(g_minus_r - 1.15, 0.0, None))
 
 
-def _uniform(config: SurveyConfig, rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
+def _uniform(
+    config: SurveyConfig, rng: np.random.Generator, n: int
+) -> tuple[FloatArray, FloatArray]:
     return offset_position(
         config,
         rng.uniform(-config.side / 2, config.side / 2, n),
@@ -69,7 +70,9 @@ def _uniform(config: SurveyConfig, rng: np.random.Generator, n: int) -> tuple[Fl
     )
 
 
-def _cluster(config: SurveyConfig, rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
+def _cluster(
+    config: SurveyConfig, rng: np.random.Generator, n: int
+) -> tuple[FloatArray, FloatArray]:
     """Draw positions from a Plummer profile, cut at the edge of the field."""
     scale = 0.36 * config.side
     east, north = np.empty(0), np.empty(0)

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 from astropy.time import Time
+from lsst.daf.butler import Butler
 
-from .. import datasets, instruments, repository
-from ..execute import ProgressCallback, RunSummary, run_pipeline
-from ..exposure import Exposure
-from ..schema.columns import conform
+from cerro_pipelines import datasets, instruments, repository
+from cerro_pipelines.execute import ProgressCallback, RunSummary, run_pipeline
+from cerro_pipelines.exposure import Exposure
+from cerro_pipelines.schema.columns import conform
+
 from .config import BANDS, SurveyConfig
 from .plan import EXPOSURE_TIME, make_moving, make_plan, visit_wcs
 from .scene import flux_from_mag, make_galaxies, make_stars
@@ -190,7 +192,7 @@ def simulate(
     )
 
 
-def _store(butler: repository.Butler, tables: dict[str, Table], config: SurveyConfig) -> None:
+def _store(butler: Butler, tables: dict[str, Table], config: SurveyConfig) -> None:
     """Store records and tables in one step, or check that the same survey is there already."""
     existing = butler.query_datasets(
         datasets.SURVEY_PLAN.name, collections=TRUTH_RUN, explain=False

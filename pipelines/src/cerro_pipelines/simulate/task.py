@@ -8,13 +8,14 @@ from typing import Any
 import galsim
 import lsst.pex.config as pex_config
 import lsst.pipe.base as pipe_base
-import lsst.pipe.base.connectionTypes as connection_types
 import numpy as np
 import numpy.typing as npt
 from astropy.table import Row, Table
+from lsst.pipe.base import connectionTypes as cT
 
-from ..datasets import RAW, SURVEY_PLAN, TRUTH_MOVING, TRUTH_OBJECT, TRUTH_VISIT
-from ..exposure import NANOJANSKY_ZERO_POINT, Exposure, ExposureInfo
+from cerro_pipelines.datasets import RAW, SURVEY_PLAN, TRUTH_MOVING, TRUTH_OBJECT, TRUTH_VISIT
+from cerro_pipelines.exposure import Exposure, ExposureInfo
+
 from .config import SurveyConfig
 from .draw import GalaxyPainter, add_objects, draw_star, seeing_psf, stamp_radius
 from .plan import EXPOSURE_TIME, GAIN, READ_NOISE, SATURATION, visit_wcs
@@ -33,11 +34,11 @@ class SimulateConnections(
 ):
     """Truth and plan in, a raw image out."""
 
-    plan = connection_types.Input(doc=SURVEY_PLAN.doc, **SURVEY_PLAN.connection())
-    truth = connection_types.Input(doc=TRUTH_OBJECT.doc, **TRUTH_OBJECT.connection())
-    truth_visit = connection_types.Input(doc=TRUTH_VISIT.doc, **TRUTH_VISIT.connection())
-    truth_moving = connection_types.Input(doc=TRUTH_MOVING.doc, **TRUTH_MOVING.connection())
-    raw = connection_types.Output(doc=RAW.doc, **RAW.connection())
+    plan = cT.Input(doc=SURVEY_PLAN.doc, **SURVEY_PLAN.connection())
+    truth = cT.Input(doc=TRUTH_OBJECT.doc, **TRUTH_OBJECT.connection())
+    truth_visit = cT.Input(doc=TRUTH_VISIT.doc, **TRUTH_VISIT.connection())
+    truth_moving = cT.Input(doc=TRUTH_MOVING.doc, **TRUTH_MOVING.connection())
+    raw = cT.Output(doc=RAW.doc, **RAW.connection())
 
 
 class SimulateConfig(pipe_base.PipelineTaskConfig, pipelineConnections=SimulateConnections):
@@ -46,7 +47,7 @@ class SimulateConfig(pipe_base.PipelineTaskConfig, pipelineConnections=SimulateC
     seed = pex_config.Field[int](doc="Seed of the noise.", default=20260101)
     n_pixels = pex_config.Field[int](doc="Side of the detector, pixels.", default=2000)
     vignetting = pex_config.Field[float](
-        doc="Loss of light in the corners, as a fraction; the raw image is already flat-fielded, so "
+        doc="Loss of light in the corners, as a fraction; raw images are flat-fielded already, so "
         "that it shows in the noise only.",
         default=0.06,
     )
@@ -57,6 +58,7 @@ class SimulateTask(pipe_base.PipelineTask):
     """Make a raw image of the simulated sky: objects, sky with a gradient, noise, saturation."""
 
     ConfigClass = SimulateConfig
+    config: SimulateConfig
     _DefaultName = "simulate"
 
     def runQuantum(  # noqa: N802 - Rubin's name
@@ -121,7 +123,7 @@ class SimulateTask(pipe_base.PipelineTask):
                 size = float(one["halfLightRadius"])
                 profile = painter.draw(_galaxy(one, row), size)
                 radii = np.clip(radii + math.ceil(2 * size / scale), 9, profile.radius)
-            add_objects(exposure.array, profile, x[rows], y[rows], flux[rows], radii)
+            add_objects(exposure.array, profile, x[rows], y[rows], flux=flux[rows], radii=radii)
 
     def _observe(self, exposure: Exposure, row: Row) -> None:
         """Add sky and noise, saturate, digitize, and lose the dead columns."""

@@ -1,7 +1,7 @@
 """How the variable things of the simulated sky change with time.
 
-Light curves are in magnitudes about a mean for stars, in flux for supernovae. The shapes are sketches
-of the classes they are named after: good enough to be found, folded and told apart.
+Light curves are in magnitudes about a mean for stars, in flux for supernovae. The shapes are
+sketches of the classes they are named after: good enough to be found, folded and told apart.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class VariableSky:
     Parameters
     ----------
     table
-        A row each: ra, dec, mean magnitudes ``{band}_mag``, variableType, period (d), amplitude (mag),
-        epoch (MJD), and the index of the host galaxy for supernovae.
+        A row each: ra, dec, mean magnitudes ``{band}_mag``, variableType, period (d), amplitude
+        (mag), epoch (MJD), and the index of the host galaxy for supernovae.
     seed
         Seed of the irregular ones.
     """
@@ -148,9 +148,8 @@ def make_variables(config: SurveyConfig, galaxies: Table) -> VariableSky:
     host[sn] = choice[:n_supernova]
     reach = np.asarray(galaxies["halfLightRadius"])[host[sn]] * rng.uniform(0.3, 1.5, sn.sum())
     angle = rng.uniform(0.0, 2 * np.pi, sn.sum())
-    ra[sn] = (
-        np.asarray(galaxies["ra"])[host[sn]]
-        + reach * np.cos(angle) / 3600.0 / np.cos(np.radians(config.dec))
+    ra[sn] = np.asarray(galaxies["ra"])[host[sn]] + reach * np.cos(angle) / 3600.0 / np.cos(
+        np.radians(config.dec)
     )
     dec[sn] = np.asarray(galaxies["dec"])[host[sn]] + reach * np.sin(angle) / 3600.0
 
