@@ -101,8 +101,9 @@ class Home:
         }
         try:
             for folder, mode in modes.items():
-                if not folder.is_dir():
-                    folder.mkdir(parents=True, exist_ok=True)
+                new = not folder.is_dir()
+                folder.mkdir(parents=True, exist_ok=True)
+                if new or folder in {self.hub, self.logs}:
                     folder.chmod(mode)
             self.releases.mkdir(parents=True, exist_ok=True)
         except OSError as error:

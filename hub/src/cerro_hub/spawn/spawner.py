@@ -36,6 +36,23 @@ KEPT = [
 LAST_WORDS = 400
 
 
+class StartError(SpawnException):
+    """A server could not be started.
+
+    Parameters
+    ----------
+    message : str
+        Why, for the person whose server it is.
+    reason : str
+        One word, for the hub's metrics.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason)
+        # The page that tells the failure shows this attribute only.
+        self.jupyterhub_message = message
+
+
 class CerroSpawner(LocalProcessSpawner):
     """Runs each user's server in their own folder and, where possible, under their own account."""
 
@@ -115,7 +132,7 @@ class CerroSpawner(LocalProcessSpawner):
 
         Raises
         ------
-        SpawnException
+        StartError
             It cannot be started, or it stopped before it answered; the message says why.
         """
         self._stages = []
@@ -123,7 +140,7 @@ class CerroSpawner(LocalProcessSpawner):
         try:
             await asyncio.to_thread(self._make_folders, uid)
         except OSError as error:
-            raise SpawnException(
+            raise StartError(
                 f"Your folder cannot be prepared: {error.strerror}.", reason="folder"
             ) from error
         self._say("Your folder is ready")
@@ -191,7 +208,7 @@ class CerroSpawner(LocalProcessSpawner):
         async with ClientSession(timeout=ClientTimeout(total=5)) as session:
             while True:
                 if self.proc.poll() is not None:
-                    raise SpawnException(
+                    raise StartError(
                         f"Your server stopped while starting. {self._last_words()}",
                         reason="stopped",
                     )

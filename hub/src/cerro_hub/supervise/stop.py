@@ -12,7 +12,7 @@ import psutil
 
 from cerro_hub.errors import HubError
 from cerro_hub.home import Home
-from cerro_hub.spawn.processes import end_labs
+from cerro_hub.spawn.processes import end, end_labs
 from cerro_hub.supervise.state import read_state, state_file
 
 PATIENCE = 40.0
@@ -40,9 +40,9 @@ def stop_platform(home: Home) -> str:
                 f"The platform (pid {state.pid}) belongs to another account. "
                 "Run `cerro down` as that one."
             ) from error
-        end = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while state.supervised:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise HubError(f"`cerro up` (pid {state.pid}) does not stop; see {home.logs}.")
             time.sleep(0.1)
         return f"Stopped the platform at {state.address}."
