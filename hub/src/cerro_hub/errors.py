@@ -59,6 +59,12 @@ class AccountError(HubError):
     code = "account"
 
 
+class ProviderError(HubError):
+    """The login provider does not answer as an OpenID provider does."""
+
+    code = "login_provider"
+
+
 class HubUnavailableError(HubError):
     """The hub does not answer."""
 

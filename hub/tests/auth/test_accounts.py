@@ -63,8 +63,7 @@ def test_another_process_sees_a_change_at_once(tmp_path: Path) -> None:
 def test_changes_made_at_once_are_all_kept(tmp_path: Path) -> None:
     names = [f"user{i}" for i in range(8)]
     threads = [
-        threading.Thread(target=AccountStore(tmp_path).add, args=(name, PASSWORD))
-        for name in names
+        threading.Thread(target=AccountStore(tmp_path).add, args=(name, PASSWORD)) for name in names
     ]
     for thread in threads:
         thread.start()

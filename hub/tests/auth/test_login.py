@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from hub.tests.support import ADMIN_PASSWORD, Person, Platform, eventually, identify, running
 
 

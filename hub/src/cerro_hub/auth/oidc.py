@@ -9,6 +9,7 @@ from tornado import web
 from traitlets import Bool
 from traitlets.config import Config
 
+from cerro_hub.errors import ProviderError
 from cerro_hub.settings import Oidc
 
 
@@ -80,7 +81,7 @@ def discover(oidc: Oidc) -> dict[str, str]:
 
     Raises
     ------
-    ValueError
+    ProviderError
         The document is not there or is another issuer's.
     """
     import httpx
@@ -93,9 +94,9 @@ def discover(oidc: Oidc) -> dict[str, str]:
         response.raise_for_status()
         document: dict[str, str] = response.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise ValueError(
+        raise ProviderError(
             f"The login provider {issuer} does not answer: {error}. Check hub.oidc.issuer."
         ) from error
     if str(document.get("issuer", "")).rstrip("/") != issuer:
-        raise ValueError(f"{issuer} describes another issuer, {document.get('issuer')}.")
+        raise ProviderError(f"{issuer} describes another issuer, {document.get('issuer')}.")
     return document
