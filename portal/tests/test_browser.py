@@ -68,14 +68,17 @@ def test_home_shows_who_is_signed_in(portal: str, name: str | None) -> None:
 
     with browser() as context:
         # The hub is another process with a page of its own; only what its page says matters here.
-        body = f'<body data-cerro-user="{escape(name, quote=True)}">' if name else "<body>"
+        user = f' data-cerro-user="{escape(name, quote=True)}"' if name else ""
+        body = f"<head><style>a {{ color: red }}</style></head><body{user}></body>"
         context.route(
             "**/hub/home", lambda route: route.fulfill(body=body, content_type="text/html")
         )
         context.add_cookies([{"name": "jupyterhub-session-id", "value": "x", "url": portal}])
         page = context.pages[0]
+        found = complaints(page)
         page.goto(f"{portal}/")
         page.wait_for_load_state("networkidle")
+        assert found == []
         sign_in = page.get_by_role("link", name="Sign in")
         if name is None:
             assert sign_in.is_visible()

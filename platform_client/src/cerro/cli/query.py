@@ -56,7 +56,7 @@ def query(adql: str, output: Path | None, maxrec: int | None) -> None:
             click.echo(f"Warning: {warning.message}", err=True)
     if output is not None:
         write(table, output)
-        click.echo(f"{len(table):,} rows in {output}", err=True)
+        click.echo(f"{_count(len(table), 'row')} in {output}", err=True)
     elif sys.stdout.isatty():
         _show(table)
     else:
@@ -151,6 +151,12 @@ def _arrow(table: Table) -> Any:
 def _show(table: Table) -> None:
     import shutil
 
-    height = max(5, shutil.get_terminal_size().lines - 6)
-    table.pprint(max_lines=height, max_width=shutil.get_terminal_size().columns, show_unit=True)
-    click.echo(f"{len(table):,} rows, {len(table.columns)} columns")
+    size = shutil.get_terminal_size()
+    table.pprint(
+        max_lines=max(8, size.lines - 3), max_width=size.columns, show_unit=True, show_length=False
+    )
+    click.echo(f"{_count(len(table), 'row')}, {_count(len(table.columns), 'column')}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
