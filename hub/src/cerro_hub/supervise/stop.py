@@ -74,7 +74,7 @@ def rows(home: Home) -> list[dict[str, Any]]:
             address = f"http://127.0.0.1:{process.port}/"
         table.append(
             {
-                "process": process.name,
+                "name": process.name,
                 "status": status,
                 "pid": process.pid,
                 "since": process.since,
@@ -97,7 +97,7 @@ def describe(home: Home, table: list[dict[str, Any]], *, as_json: bool) -> str:
     for row in table:
         since = _ago(time.time() - row["since"]) if row["since"] else "-"
         lines.append(
-            f"{row['process']:<10}{row['status']:<11}{row['pid'] or '-':>8}  {since:<18}"
+            f"{row['name']:<10}{row['status']:<11}{row['pid'] or '-':>8}  {since:<18}"
             f"{row['restarts']:>8}  {row['address']}"
         )
         if row["reason"] and row["status"] != "up":
