@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +141,7 @@ class Drafts:
             Rows by table, for the tables that the repository has.
         """
         with self._writing(name, f"ingest from {repository}") as draft:
-            tables = schema.read(schema_path(draft, name)).tables
+            tables = self._tables(draft, name)
             filled: dict[str, int] = {}
             with butler.open_tables(repository, collection, tables) as found:
                 for number, (table, sources) in enumerate(found.items(), 1):
@@ -166,13 +166,16 @@ class Drafts:
             tidy(draft)
             yield draft
 
-    def _model(self, draft: Path, name: str, table: str) -> TableModel:
+    def _tables(self, draft: Path, name: str) -> Mapping[str, TableModel]:
         if not (draft / "release.yaml").is_file():
             state = "has no draft" if self.store.current(name) else "does not exist"
             raise ReleaseNotFound(
                 f"Release {name!r} {state}. Begin one: cerro release create {name} --schema FILE …"
             )
-        tables = schema.read(schema_path(draft, name)).tables
+        return schema.read(schema_path(draft, name)).tables
+
+    def _model(self, draft: Path, name: str, table: str) -> TableModel:
+        tables = self._tables(draft, name)
         if table not in tables:
             raise ReleaseError(
                 f"The schema of {name} has no table {table!r}; it has {', '.join(tables)}."

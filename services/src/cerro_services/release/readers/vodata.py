@@ -21,6 +21,7 @@ from cerro_services.release.readers.base import Field
 
 _TYPES: dict[str, tuple[str, pa.DataType]] = {
     "boolean": ("u1", pa.bool_()),
+    "bit": ("u1", pa.bool_()),
     "unsignedByte": ("u1", pa.uint8()),
     "short": (">i2", pa.int16()),
     "int": (">i4", pa.int32()),
@@ -31,6 +32,7 @@ _TYPES: dict[str, tuple[str, pa.DataType]] = {
     "unicodeChar": ("", pa.string()),
 }
 _TEXT = frozenset({"char", "unicodeChar"})
+_TRUTHS = frozenset({"boolean", "bit"})
 _TRUE, _FALSE = frozenset("tT1"), frozenset("fF0")
 _BATCH = 20_000
 
@@ -69,13 +71,12 @@ class VOField:
             The type is one that a release cannot hold.
         """
         name = attributes.get("name") or attributes.get("ID") or "?"
-        datatype = {"unsignedByte": "unsignedByte", "string": "char"}.get(
-            attributes.get("datatype", ""), attributes.get("datatype", "")
-        )
+        datatype = attributes.get("datatype", "")
         arraysize = attributes.get("arraysize", "1").strip()
         match = re.fullmatch(r"(\d+)?(\*)?", arraysize)
         ok = datatype in _TYPES and match is not None
-        if not ok or (match and match[2] and datatype not in _TEXT):
+        varies = match is not None and match[2] is not None and datatype not in _TEXT
+        if not ok or varies or (datatype == "bit" and arraysize != "1"):
             raise DataError(
                 f"is of type {datatype or '?'}[{arraysize}], which a release cannot hold: "
                 "give scalars, text, or arrays of fixed length.",
@@ -188,7 +189,7 @@ class TextRows(Decoder):
             values = [[self._value(field, w, i) for w in c.split()] for i, c in enumerate(cells)]
             return pa.array([v or None for v in values], field.arrow)
         null = field.null
-        if field.datatype != "boolean":
+        if field.datatype not in _TRUTHS:
             texts = pa.array([None if (c := t.strip()) in {"", null} else c for t in cells])
             try:
                 # Arrow reads nan and inf of any case, as VOTable writes them (§6).
@@ -202,7 +203,7 @@ class TextRows(Decoder):
         if text in {"", field.null, "?"}:
             return None
         try:
-            if field.datatype == "boolean":
+            if field.datatype in _TRUTHS:
                 return {"t": True, "f": False, "1": True, "0": False}[text[0].lower()]
             if field.datatype in {"float", "double"}:
                 return float(text)
@@ -294,7 +295,10 @@ class BinaryRows(Decoder):
         flat = raw.reshape(-1)
         if null is not None:
             null = np.repeat(null, size)
-        if field.datatype == "boolean":
+        if field.datatype == "bit":
+            # Writers disagree on which bit of the byte counts; the others are padding.
+            values = flat != 0
+        elif field.datatype == "boolean":
             values = np.isin(flat, [ord(c) for c in _TRUE])
             unknown = ~values & ~np.isin(flat, [ord(c) for c in _FALSE])
             null = unknown if null is None else null | unknown
