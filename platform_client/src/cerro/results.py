@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
@@ -22,6 +23,7 @@ from cerro.votable import FieldInfo, Header, read_header
 type _Array = np.ndarray[Any, Any]
 
 _CONTENT = b"IVOA.VOTable-Parquet.content"
+_PADDED_WIDTH = 256
 _BROKEN_OFF = (
     "The answer broke off: the query failed on the server while it ran. Try again, or ask for less."
 )
@@ -101,35 +103,61 @@ def _column(data: pa.ChunkedArray, name: str) -> Column:
     kind = data.type
     if pa.types.is_dictionary(kind):
         data = data.cast(kind.value_type)
-        kind = data.type
-    if pa.types.is_decimal(kind):
+    elif pa.types.is_decimal(kind):
         data = data.cast(pa.float64())
-        kind = data.type
-    null = data.is_null().to_numpy() if data.null_count else None
-    values = _values(data, kind)
-    if null is None:
+    array = data.combine_chunks()
+    values = _values(array)
+    if not array.null_count:
         return Column(values, name=name)
+    null = np.from_dlpack(array.is_null().cast(pa.uint8())).view(np.bool_)
+    if values.dtype.kind in "biuf":
+        values[null] = 0
     return MaskedColumn(values, name=name, mask=null)
 
 
-def _values(data: pa.ChunkedArray, kind: pa.DataType) -> _Array:
+def _values(array: pa.Array) -> _Array:
+    """Give the values of an array; under a null lies anything.
+
+    Buffers are taken as they are. pyarrow's own conversions import pandas, which takes longer than
+    everything else here, and turn integers with nulls into floats, which lose digits.
+    """
+    kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text = data.fill_null("") if data.null_count else data
-        words: _Array = text.to_numpy()
-        return words.astype(np.str_) if len(words) else np.zeros(0, dtype="U1")
+        return _words(array)
     if pa.types.is_null(kind):
-        return np.zeros(len(data))
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        boxed = np.empty(len(data), dtype=object)
-        boxed[:] = [
-            np.asarray(item) if isinstance(item, list) else item for item in data.to_pylist()
-        ]
-        return boxed
-    if pa.types.is_temporal(kind):
-        moments: _Array = data.to_numpy()
-        return moments
-    if data.null_count:
-        # Filled first: pyarrow would turn integers with nulls into floats and lose digits.
-        data = data.fill_null(pa.scalar(0, pa.int8()).cast(kind))
-    values: _Array = data.to_numpy()
-    return values if values.flags.writeable else values.copy()
+        return np.zeros(len(array))
+    if pa.types.is_timestamp(kind):
+        return _numbers(array, pa.int64()).view(f"M8[{kind.unit}]")
+    if pa.types.is_date32(kind):
+        return _numbers(array, pa.int32()).astype("M8[D]")
+    if pa.types.is_boolean(kind):
+        return _numbers(array, pa.uint8()).view(np.bool_)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _numbers(array, kind)
+    boxed = np.empty(len(array), dtype=object)
+    items = array.to_pylist()
+    boxed[:] = [np.asarray(item) if isinstance(item, list) else item for item in items]
+    return boxed
+
+
+def _numbers(array: pa.Array, kind: pa.DataType) -> _Array:
+    return np.from_dlpack(_without_nulls(array).cast(kind)).copy()
+
+
+def _without_nulls(array: pa.Array) -> pa.Array:
+    """Drop the marks of nulls; the values under them stay."""
+    buffers = array.buffers()
+    return pa.Array.from_buffers(array.type, len(array), [None, *buffers[1:]], offset=array.offset)
+
+
+def _words(array: pa.Array) -> _Array:
+    array = _without_nulls(array)
+    width = pc.max(pc.binary_length(array)).as_py() or 0
+    if not width:
+        return np.zeros(len(array), dtype="U1")
+    if width > _PADDED_WIDTH or not pc.all(pc.string_is_ascii(array)).as_py():
+        return np.array(array.to_pylist(), dtype=np.str_)
+    padded = pc.ascii_rpad(array, width=width, padding="\0")
+    start = padded.offset * width
+    letters = np.frombuffer(padded.buffers()[2], f"S{width}", count=len(array), offset=start)
+    return letters.astype(np.str_)
