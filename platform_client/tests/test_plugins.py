@@ -85,3 +85,16 @@ def test_an_unforeseen_error_shows_no_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ZeroDivisionError: by nothing\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.req("CLI-6")
+def test_help_loads_no_heavy_library() -> None:
+    code = (
+        "import sys\n"
+        "from cerro.cli.main import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"astropy", "fastapi", "jupyterhub", "lsst", "numpy", "pandas", "pyarrow", "uvicorn"}
+    assert heavy.isdisjoint(done.stderr.split())
