@@ -9,6 +9,7 @@ import pytest
 from cerro_hub.errors import SettingsError
 from cerro_hub.home import Home
 from cerro_hub.settings import load
+from cerro_hub.settings_reference import table
 
 
 def _settings_file(folder: Path, text: str) -> Home:
@@ -61,3 +62,9 @@ def test_a_setting_that_will_not_do_is_said_with_its_place(
 def test_the_address_behind_a_tls_proxy_is_the_one_people_type(tmp_path: Path) -> None:
     home = _settings_file(tmp_path, "hub: {external_url: 'https://data.example.org/'}")
     assert load(home).address() == "https://data.example.org/"
+
+
+@pytest.mark.req("HUB-7")
+def test_the_manual_lists_every_setting_as_it_is() -> None:
+    manual = Path(__file__).parents[2] / "docs/operate.md"
+    assert table() in manual.read_text(), "run python -m cerro_hub.settings_reference"

@@ -24,7 +24,7 @@ DESCRIPTION = (
     "A small simulated field of stars and galaxies in g, r and i, with variable stars, transients "
     "and a moving object, reduced by Cerro's own pipelines."
 )
-COLLECTION = "sim"
+COLLECTION = "reduced"
 KINDNESS = 5
 """Niceness of the build: people who are logged in go first."""
 
@@ -71,7 +71,8 @@ def make_steps(home: Home) -> list[Step]:
         step(
             "schema",
             "describing the tables",
-            *("pipeline", "schema", str(butler), "--name", NAME, "-o", str(schema)),
+            *("pipeline", "schema", str(butler), "--name", NAME, "--collection", COLLECTION),
+            *("-o", str(schema)),
         ),
         step(
             "create",
