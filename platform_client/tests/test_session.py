@@ -123,3 +123,13 @@ def test_an_address_of_something_else_is_said(
 @pytest.mark.req("CLI-5")
 def test_an_unknown_table_is_a_kind_of_query_error() -> None:
     assert issubclass(UnknownTableError, QueryError)
+
+
+@pytest.mark.req("CLI-4")
+def test_a_proxy_of_the_outside_world_is_not_asked_for_this_machine(
+    ours: config.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9/")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert call(ours, "GET", "status/200").ok

@@ -43,6 +43,12 @@ class Connection:
         return self.url + path.lstrip("/")
 
     @property
+    def on_this_machine(self) -> bool:
+        """Whether the platform is reached by the loopback interface."""
+        host = urlsplit(self.url).hostname or ""
+        return host in {"localhost", "::1"} or host.startswith("127.")
+
+    @property
     def token_page(self) -> str:
         """Address of the page where the user makes tokens."""
         return self.address("hub/token")

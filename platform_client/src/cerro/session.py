@@ -65,6 +65,8 @@ def open_session(connection: Connection) -> requests.Session:
     """
     session = requests.Session()
     session.auth = HostAuth(connection)
+    # A proxy for the outside world cannot reach a platform on this machine.
+    session.trust_env = not connection.on_this_machine
     session.headers["User-Agent"] = f"cerro/{__version__} python-requests/{requests.__version__}"
     return session
 

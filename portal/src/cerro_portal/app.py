@@ -41,7 +41,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with httpx.AsyncClient(
-            base_url=settings.services_url, timeout=_SERVICES_SECONDS
+            # The services are near: a proxy for the outside world is not the way to them.
+            base_url=settings.services_url,
+            timeout=_SERVICES_SECONDS,
+            trust_env=False,
         ) as client:
             app.state.releases = ReleaseSource(client)
             yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from urllib.parse import urlsplit
 
 import click
 
@@ -30,8 +29,7 @@ def login(url: str, *, public: bool, browser: bool) -> None:
         config.store(where.url, None)
         click.echo(f"Using {where.url} without a token: {len(releases)} public release(s).")
         return
-    parts = urlsplit(where.url)
-    if parts.scheme == "http" and not _is_local(parts.hostname or ""):
+    if where.url.startswith("http:") and not where.on_this_machine:
         click.echo(f"Careful: {where.url} is not encrypted; others may read your token.", err=True)
     token = _ask(where, browser=browser)
     if not token:
@@ -58,10 +56,6 @@ def _ask(where: config.Connection, *, browser: bool) -> str:
         webbrowser.open(where.token_page)
     answer: str = click.prompt("Token (not shown)", hide_input=True)
     return answer.strip()
-
-
-def _is_local(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _warn_of_environment() -> None:
