@@ -282,6 +282,7 @@ def run_pipeline(
     )
     butler = Butler.from_config(str(root), writeable=True)
     butler.collections.register(run)
+    _check_configs(butler, definition, run)
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs,
         mp_context=_context(),
@@ -344,9 +345,23 @@ def _before(executor: SeparablePipelineExecutor, graph: PredictedQuantumGraph, r
         executor.pre_execute_qgraph(graph, register_dataset_types=True, save_versions=True)
     except ConflictingDefinitionError as error:
         raise PipelineError(
-            f"The collection {run} was made with another configuration or other versions: "
+            f"The collection {run} was made with other versions of the software: "
             f"choose another --output. ({error})"
         ) from error
+
+
+def _check_configs(butler: Butler, definition: Pipeline, run: str) -> None:
+    """Refuse to add to a run that was made with another configuration."""
+    for label, task in definition.to_graph().tasks.items():
+        name = task.init.config_output.dataset_type_name
+        if not butler.registry.queryDatasetTypes(name):
+            continue
+        ref = butler.find_dataset(name, collections=run)
+        if ref is not None and butler.get(ref) != task.config:
+            raise PipelineError(
+                f"The collection {run} was made with another configuration of {label}: "
+                "choose another --output."
+            )
 
 
 def _has_outputs(butler: Butler, definition: Pipeline, run: str) -> bool:

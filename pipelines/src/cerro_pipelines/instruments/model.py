@@ -203,6 +203,8 @@ def load(name_or_path: str | Path) -> Instrument:
     except yaml.YAMLError as error:
         raise InstrumentError(f"{text_name} is not YAML: {error}") from error
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise InstrumentError(f"{text_name}: {where}: {first['msg']}.") from error
+        faults = [
+            f"{'.'.join(str(p) for p in e['loc']) or 'the file'}: {e['msg']}"
+            for e in error.errors(include_url=False)
+        ]
+        raise InstrumentError(f"{text_name}: {'; '.join(faults)}.") from error

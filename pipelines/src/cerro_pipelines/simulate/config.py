@@ -47,8 +47,8 @@ class SurveyConfig(pydantic.BaseModel):
     first_night: float = 61041.0
     dither: float = 5.0
     rotation: float = 1.0
-    stars: int = 4400
-    galaxies: int = 5200
+    stars: int = 5000
+    galaxies: int = 6200
     periodic: int = 130
     irregular: int = 60
     supernovae: int = 14

@@ -16,7 +16,7 @@ EXPOSURE_TIME = 30.0
 
 # AB magnitude of 1 electron in 30 s, and of the dark sky in a square arcsec: near LSST's.
 _ELECTRON_ZERO_POINT = {"g": 32.09, "r": 31.98, "i": 31.78}
-_SKY_BRIGHTNESS = {"g": 22.0, "r": 21.0, "i": 20.2}
+_SKY_BRIGHTNESS = {"g": 22.2, "r": 21.3, "i": 20.6}
 GAIN = 1.6
 READ_NOISE = 8.0
 SATURATION = 60000.0

@@ -74,7 +74,7 @@ def _cluster(
     config: SurveyConfig, rng: np.random.Generator, n: int
 ) -> tuple[FloatArray, FloatArray]:
     """Draw positions from a Plummer profile, cut at the edge of the field."""
-    scale = 0.36 * config.side
+    scale = 0.45 * config.side
     east, north = np.empty(0), np.empty(0)
     while len(east) < n:
         u = rng.uniform(0.0, 1.0, 2 * n)
@@ -138,13 +138,13 @@ def _star_table(ra: FloatArray, dec: FloatArray, r_mag: FloatArray, g_minus_r: F
 def make_galaxies(config: SurveyConfig) -> Table:
     """Make all galaxies: positions, magnitudes and Sersic parameters.
 
-    Counts grow by 10^0.33 a magnitude from r = 18 to 26. Faint ones share the shapes of a small
+    Counts grow by 10^0.33 a magnitude from r = 18 to 25.8. Faint ones share the shapes of a small
     library (`SHAPES`), so that each visit draws each shape once.
     """
     rng = random_stream(config.seed, 2)
     n = config.scaled(config.galaxies)
     ra, dec = _uniform(config, rng, n)
-    low, high, slope = 18.0, 26.0, 0.33
+    low, high, slope = 18.0, 25.8, 0.33
     u = rng.uniform(size=n)
     r_mag = np.log10(10 ** (slope * low) * (1 - u) + 10 ** (slope * high) * u) / slope
     early = rng.uniform(size=n) < 0.25
