@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from cerro_pipelines.coadd.warp import Warp
+from cerro_pipelines.exposure import Plane
 from cerro_pipelines.measure.stamps import Floats
 
 
@@ -60,7 +61,8 @@ def stack(
     clip
         Deviation from the median in standard errors from which a pixel is left out.
     tolerance
-        Deviation, as a share of the light nearby, that different seeing explains.
+        Deviation, as a share of the light nearby, that different seeing explains; four times as much
+        on sources that several images show.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def stack(
     for k, w in enumerate(warps):
         usable = w.covered & ((w.mask & np.uint8(reject)) == 0)
         cube[k, w.rows, w.columns] = np.where(usable, w.image, np.nan)
-    clipped = _clip(cube, warps, clip, tolerance)
+    clipped = _clip(cube, warps, clip, tolerance, _lasting(warps, shape))
     total = np.zeros(shape, np.float32)
     norm = np.zeros(shape, np.float32)
     noise = np.zeros(shape, np.float32)
@@ -103,8 +105,16 @@ def stack(
     return Stack(image.astype(np.float32), variance.astype(np.float32), count, touched, clipped)
 
 
+def _lasting(warps: Sequence[Warp], shape: tuple[int, int]) -> np.ndarray:
+    """Pixels on which at least three images show a source."""
+    seen = np.zeros(shape, np.uint8)
+    for w in warps:
+        seen[w.rows, w.columns] += w.covered & ((w.mask & np.uint8(int(Plane.DETECTED))) != 0)
+    return seen >= 3
+
+
 def _clip(
-    cube: Floats, warps: Sequence[Warp], clip: float, tolerance: float
+    cube: Floats, warps: Sequence[Warp], clip: float, tolerance: float, lasting: np.ndarray
 ) -> np.ndarray:
     """Set outliers in the cube to NaN; give the pixels where that happened."""
     number = len(warps)
@@ -118,9 +128,10 @@ def _clip(
     median = np.take_along_axis(ordered, low[None], axis=0)[0]
     median = np.where(valid >= 3, median, np.nan)
     light = ndimage.maximum_filter(np.nan_to_num(np.abs(median)), size=3)
+    light *= np.where(lasting, np.float32(4.0 * tolerance), np.float32(tolerance))
     for k, w in enumerate(warps):
         block = (w.rows, w.columns)
-        allowed = clip * np.sqrt(w.variance) + np.float32(tolerance) * light[block]
+        allowed = clip * np.sqrt(w.variance) + light[block]
         with np.errstate(invalid="ignore"):
             out = np.abs(cube[k][block] - median[block]) > allowed
         if not out.any():

@@ -43,6 +43,13 @@ class Detections:
     def __len__(self) -> int:
         return len(self.x)
 
+    def select(self, chosen: Bools) -> Detections:
+        """Give some of the sources; the image of source numbers stays as it is."""
+        return Detections(
+            self.x[chosen], self.y[chosen], self.a[chosen], self.b[chosen], self.theta[chosen],
+            self.peak[chosen], self.area[chosen], self.segments,
+        )  # fmt: skip
+
 
 def detect(
     image: Floats,

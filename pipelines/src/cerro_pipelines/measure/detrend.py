@@ -136,7 +136,7 @@ def detrend(
         min_area=min_area,
         deblend_contrast=deblend_contrast,
     )
-    sources = _grow(found.segments > 0, 5)
+    sources = grow(found.segments > 0, 5)
     second = masked_background(pixels, bad, sources, box=box)
     image = pixels - second.level
     if rescale_variance:
@@ -179,7 +179,7 @@ def _noise_ratio(image: Floats, variance: Floats, bad: Bools) -> np.float32:
     return np.float32((1.4826 * np.median(np.abs(low))) ** 2)
 
 
-def _grow(pixels: Bools, width: int) -> Bools:
+def grow(pixels: Bools, width: int) -> Bools:
     """Add the pixels within a square of half side ``width`` of any that is set."""
     near = ndimage.uniform_filter(pixels.astype(np.float32), 2 * width + 1, mode="constant")
     grown: Bools = near > 0.5 / (2 * width + 1) ** 2

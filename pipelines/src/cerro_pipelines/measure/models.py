@@ -7,7 +7,7 @@ the image from which all others are subtracted, between simultaneous linear fits
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -139,6 +139,7 @@ def fit_models(
     psf: PsfModel,
     *,
     rounds: int = 5,
+    final: bool = True,
 ) -> Models:
     """Fit all sources of an image.
 
@@ -154,6 +155,8 @@ def fit_models(
         PSF of the image.
     rounds
         Times that all sources take a step.
+    final
+        Fit again after point sources and profiles of galaxies were told apart.
 
     Returns
     -------
@@ -163,14 +166,26 @@ def fit_models(
     if len(guess) == 0:
         return guess
     mixture = psf_mixture(psf)
-    models = guess
+    models = replace(guess, extended=np.ones(len(guess), dtype=bool))
     for _ in range(rounds):
         models = _round(image, variance, good, models, guess, psf, mixture)
-    models = replace(models, extended=_resolved(models, psf))
+    # A hint of extent is enough to be drawn as a galaxy: a faint one taken for a star would lose a
+    # third of its flux, while a star drawn as a tiny galaxy is still a star.
+    models = replace(models, extended=resolved(models, psf, 1.0))
     models = _choose_profiles(image, variance, good, models, guess, psf, mixture)
-    for _ in range(2):
+    for _ in range(2 if final else 0):
         models = _round(image, variance, good, models, guess, psf, mixture)
     return models
+
+
+def join(first: Models, second: Models) -> Models:
+    """Put two sets of models into one."""
+    return Models(
+        *(
+            np.concatenate([getattr(first, f.name), getattr(second, f.name)])
+            for f in fields(Models)
+        )
+    )
 
 
 def fit_points(
@@ -372,13 +387,23 @@ def _valid_shape(shape: Floats, sigma: float, radius: Ints) -> Floats:
     return np.column_stack([mean + spread * c, mean - spread * c, spread * s])
 
 
-def _resolved(models: Models, psf: PsfModel) -> Bools:
-    """Whether the size differs from zero by more than noise and the errors of the PSF explain."""
+def resolved(models: Models, psf: PsfModel, significance: float = 3.0) -> Bools:
+    """Say which sources are larger than noise and the errors of the PSF explain.
+
+    Parameters
+    ----------
+    models
+        Fitted models.
+    psf
+        PSF of the image.
+    significance
+        Standard errors by which the size must exceed zero.
+    """
     size = 0.5 * (models.shape[:, 0] + models.shape[:, 1])
     # An error of 1 % of the PSF's width looks like this much extent.
     systematic = 0.05 * psf.sigma**2
-    resolved: Bools = size > systematic + 3.0 * models.size_error
-    return resolved
+    larger: Bools = size > systematic + significance * models.size_error
+    return larger
 
 
 def _choose_profiles(

@@ -35,15 +35,13 @@ class Mixture:
 
 
 @cache
-def sersic(index: float, components: int = 6) -> Mixture:
+def sersic(index: float) -> Mixture:
     """Approximate a Sérsic profile by Gaussians.
 
     Parameters
     ----------
     index
         Sérsic index: 1 is exponential, 4 de Vaucouleurs (cut off at 8 half-light radii).
-    components
-        Number of Gaussians at most.
 
     Returns
     -------
@@ -54,7 +52,8 @@ def sersic(index: float, components: int = 6) -> Mixture:
     edge = 8.0 if index > 2 else 5.0
     r = np.concatenate([np.geomspace(0.002, 0.1, 60), np.linspace(0.1, edge, 300)[1:]])
     profile = b ** (2 * index) / (2 * np.pi * index * gamma(2 * index)) * np.exp(-b * r ** (1 / index))
-    scales = np.geomspace(0.02 if index > 2 else 0.08, edge / 2.5, components) ** 2
+    components = 6 if index > 3 else 5 if index > 2 else 4
+    scales = np.geomspace(0.02 if index > 3 else 0.06 if index > 2 else 0.15, edge / 2.7, components) ** 2
     gaussians = np.exp(-0.5 * r[:, None] ** 2 / scales) / (2 * np.pi * scales)
     # Weight by radius and width of the ring: what counts is flux, not surface brightness.
     ring = np.sqrt(r * np.gradient(r))

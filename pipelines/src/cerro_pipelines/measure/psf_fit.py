@@ -100,6 +100,7 @@ def fit_psf(
     *,
     fwhm: float = 4.0,
     radius: int = 15,
+    reach: int = 24,
     rounds: int = 3,
     least: int = 3,
 ) -> PsfFit:
@@ -120,7 +121,9 @@ def fit_psf(
     fwhm
         First guess, in pixels.
     radius
-        Half width of the stamps, in pixels.
+        Half width of the stamps that are fitted, in pixels.
+    reach
+        Half width of the resulting PSF: further out it is the fitted profile alone.
     rounds
         Times that stars and profile are fitted in turn.
     least
@@ -151,6 +154,7 @@ def fit_psf(
     noise = np.sqrt(np.maximum(cut(variance, ix, iy, radius), 1e-30))
 
     shape = np.array([0.96 * fwhm, 4.5, 0.15, 0.0, 0.0])
+    correction: Floats | None = None
     psf = _oversampled(shape, None, radius)
     px, py = np.asarray(x, np.float64).copy(), np.asarray(y, np.float64).copy()
     keep = np.ones(len(px), dtype=bool)
@@ -170,6 +174,7 @@ def fit_psf(
             dx[chosen], dy[chosen], residual[chosen], error[chosen], shape[0], radius
         )
         psf = _oversampled(shape, correction, radius)
+    psf = _oversampled(shape, correction, max(reach, radius))
     return PsfFit(psf, np.flatnonzero(keep), *(float(v) for v in shape))
 
 
@@ -286,6 +291,7 @@ def _oversampled(shape: Floats, correction: Floats | None, radius: int) -> PsfMo
     # The profile has unit integral: what the stamp does not hold lies beyond it.
     beyond = 1.0 - profile[inner, inner].sum() / OVERSAMPLE**2
     if correction is not None:
-        profile = np.maximum(profile + correction, 0.0)
+        edge = (profile.shape[0] - correction.shape[0]) // 2
+        profile = np.maximum(profile + np.pad(correction, edge), 0.0)
     within = profile[inner, inner].sum() / OVERSAMPLE**2
     return PsfModel(profile * (1.0 - float(np.clip(beyond, 0.0, 0.1))) / within, OVERSAMPLE)

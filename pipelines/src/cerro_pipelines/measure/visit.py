@@ -148,7 +148,7 @@ def measure_sources(
     moments, failed = adaptive_moments(
         clean, x - ix, y - iy, 1.1 * psf.sigma, iterations=8
     )
-    shared = np.bincount(_footprints(found), minlength=1)
+    shared = np.bincount(footprints(found), minlength=1)
     return VisitSources(
         x=x,
         y=y,
@@ -166,7 +166,7 @@ def measure_sources(
         moments=np.where(failed[:, None], np.nan, moments),
         extendedness=extendedness(moments, failed, fit.flux, fit.error, psf),
         area=found.area,
-        blended=shared[_footprints(found)] > 1,
+        blended=shared[footprints(found)] > 1,
     )
 
 
@@ -228,7 +228,7 @@ def _kron(
     return flux, error, guessed & ~(flag == 0) & ~np.isfinite(flux)
 
 
-def _footprints(found: Detections) -> np.ndarray:
+def footprints(found: Detections) -> np.ndarray:
     """Number of the connected footprint that each detection belongs to."""
     if len(found) == 0:
         return np.zeros(0, dtype=np.intp)
