@@ -33,11 +33,12 @@ def tutorials(place: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def platform(place: Path, tutorials: Path) -> Iterator[Platform]:
-    """A platform with the accounts admin and ada (in data-rights)."""
+    """A platform with the accounts admin, ada (in data-rights) and otto (without a folder)."""
     home = place / "shared"
     store = AccountStore(home / "hub")
     store.add("admin", ADMIN_PASSWORD, admin=True)
     store.add("ada", ADMIN_PASSWORD, groups=["data-rights"])
+    store.add("otto", ADMIN_PASSWORD)
     with running(home, env={"CERRO_TUTORIALS": str(tutorials)}) as started:
         yield started
 

@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-NAMES = ("cookie_secret", "proxy_token", "supervisor_token", "culler_token", "crypt_key")
+NAMES = ("cookie_secret", "proxy_token", "supervisor_token", "culler_token")
 
 
 def read_or_make(folder: Path) -> dict[str, str]:

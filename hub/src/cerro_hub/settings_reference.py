@@ -19,9 +19,9 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
     """Return the model of a section, if the field is one."""
     kinds = typing.get_args(field.annotation) or (field.annotation,)
     for kind in kinds:
-        if isinstance(kind, type) and not isinstance(kind, types.GenericAlias):
-            if issubclass(kind, BaseModel):
-                return kind
+        plain = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
+        if plain and issubclass(kind, BaseModel):
+            return kind
     return None
 
 

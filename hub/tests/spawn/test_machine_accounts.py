@@ -31,7 +31,7 @@ exec "$@"
 
 
 def _can_run(prefix: list[str], env: dict[str, str]) -> bool:
-    command = [*prefix, sys.executable, "-c", "import cerro_hub, jupyterlab"]
+    command = [*prefix, sys.executable, "-c", "import cerro_hub"]
     try:
         return not subprocess.run(command, env=env, capture_output=True, check=False).returncode
     except OSError:

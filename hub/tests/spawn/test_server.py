@@ -147,15 +147,15 @@ def test_a_broken_jupyter_configuration_does_not_lock_its_owner_out(
 
 @pytest.mark.req("HUB-3")
 def test_a_server_that_dies_while_it_starts_is_told_with_its_last_words(
-    platform: Platform, place: Path
+    platform: Platform,
 ) -> None:
     person = Person(platform.address)
-    person.login("admin", ADMIN_PASSWORD)
+    person.login("otto", ADMIN_PASSWORD)
     # A folder that cannot be one: a file has its place.
-    blocked = platform.home / "homes/admin"
+    blocked = platform.home / "homes/otto"
     blocked.write_text("")
     try:
-        person.api("POST", "users/admin/server")
+        person.api("POST", "users/otto/server")
         eventually(
             lambda: "<h1>Your server did not start</h1>" in _pending_page(person),
             "the page says that it failed",
