@@ -79,6 +79,11 @@ def ingest(run: Run, schema_file: Callable[..., Path], tmp_path: Path) -> Callab
             {"band": pa.array(["g", "r", "zzz"])},
             "column band, row 3: is longer than the 2 characters",
         ),
+        (
+            {"band": pa.array([b"g", b"\xff", b"i"])},
+            "column band, row 2: is text that is not UTF-8",
+        ),
+        ({"band": pa.array([None, "g", "zzz"])}, "column band, row 3: is longer than"),
         ({"band": pa.array([[1], [2], [3]])}, "column band: the file has type list"),
         ({"band": None, "Band": GOOD["band"]}, "no such column; it has 'Band'"),
     ],

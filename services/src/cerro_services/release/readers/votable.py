@@ -18,7 +18,9 @@ import pyarrow as pa
 
 from cerro_services.release.errors import DataError
 from cerro_services.release.readers.base import Field, TableSource
-from cerro_services.release.readers.vodata import BinaryRows, Decoder, TextRows, VOField
+from cerro_services.release.readers.vobinary import BinaryRows
+from cerro_services.release.readers.vodata import Decoder, VOField
+from cerro_services.release.readers.votext import TextRows
 
 _READ = 1 << 18
 _DATA = {"TABLEDATA": "tabledata", "BINARY": "binary", "BINARY2": "binary2"}
@@ -54,15 +56,16 @@ class _Parser:
         self.rows: Decoder | None = None
         self._text: list[str] | None = None
         self._current: VOField | None = None
-        self._cell: list[str] | None = None
-        self._row: list[str] = []
         self._in_table = False
         self._expat = expat.ParserCreate(namespace_separator=" ")
         self._expat.buffer_text = True
+        self._expat.EntityDeclHandler = self._refuse_entity
+        self._expect_any()
+
+    def _expect_any(self) -> None:
         self._expat.StartElementHandler = self._start
         self._expat.EndElementHandler = self._end
         self._expat.CharacterDataHandler = self._characters
-        self._expat.EntityDeclHandler = self._refuse_entity
 
     def feed(self, data: bytes, *, final: bool) -> None:
         """Parse some more of the document."""
@@ -88,11 +91,7 @@ class _Parser:
         tag = tag.rpartition(" ")[2]
         if self.state.finished:
             return
-        if tag == "TD":
-            self._cell = []
-        elif tag == "TR":
-            self._row = []
-        elif tag == "FIELD" and self._in_table:
+        if tag == "FIELD" and self._in_table:
             self._current = VOField.from_attributes(attributes, self.path)
             self.state.fields.append(self._current)
         elif tag == "VALUES" and self._current is not None:
@@ -117,6 +116,33 @@ class _Parser:
         if self.decode:
             kind = TextRows if tag == "TABLEDATA" else BinaryRows
             self.rows = kind(self.path, self.state.fields, with_nulls=tag == "BINARY2")
+            if isinstance(self.rows, TextRows):
+                self._expect_cells(self.rows)
+
+    def _expect_cells(self, rows: TextRows) -> None:
+        """Handle nothing but rows and cells, by as little Python as may be, until they end."""
+        text: list[str] = []
+        cells: list[str] = []
+
+        def start(_tag: str, _attributes: dict[str, str]) -> None:
+            text.clear()
+
+        def end(tag: str) -> None:
+            nonlocal cells
+            # Tags come as "namespace TD".
+            last = tag[-2:]
+            if last == "TD":
+                cells.append("".join(text))
+            elif last == "TR":
+                rows.append(cells)
+                cells = []
+            else:
+                self._expect_any()
+                self._end(tag)
+
+        self._expat.StartElementHandler = start
+        self._expat.EndElementHandler = end
+        self._expat.CharacterDataHandler = text.append
 
     def _stream(self, attributes: dict[str, str]) -> None:
         if "href" in attributes:
@@ -128,9 +154,7 @@ class _Parser:
             raise DataError("has a STREAM that is not base64.", file=self.path)
 
     def _characters(self, text: str) -> None:
-        if self._cell is not None:
-            self._cell.append(text)
-        elif self._text is not None:
+        if self._text is not None:
             self._text.append(text)
         elif isinstance(self.rows, BinaryRows) and not self.state.finished:
             self.rows.feed(text)
@@ -139,13 +163,7 @@ class _Parser:
         tag = tag.rpartition(" ")[2]
         if self.state.finished:
             return
-        if tag == "TD":
-            self._row.append("".join(self._cell or ()))
-            self._cell = None
-        elif tag == "TR":
-            if isinstance(self.rows, TextRows):
-                self.rows.append(self._row)
-        elif tag == "FIELD":
+        if tag == "FIELD":
             self._current = None
         elif tag == "DESCRIPTION" and self._current is not None:
             self._current.description = " ".join("".join(self._text or ()).split())
