@@ -107,6 +107,7 @@ def make_plan(
         "CERRO_HUB_API_URL": wiring.hub_api_url,
         "CERRO_SERVICES_URL": wiring.services_url,
         "CERRO_DOCS": docs_folder(),
+        "CERRO_TITLE": settings.title,
     }
     proxy = [str(find_node()), str(find_proxy()), "--ip", wiring.host, "--port", str(wiring.port)]
     proxy += ["--api-ip", "127.0.0.1", "--api-port", str(wiring.proxy_api)]
