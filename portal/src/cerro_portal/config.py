@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     docs: Path | None = Field(
         default=None, description="Folder of the built documentation; none is shown without."
     )
-    title: str = Field(default="Cerro", description="Name of this platform, as pages show it.")
+    title: str = Field(
+        default="Cerro", description="Name of this platform; cerro up gives the hub's."
+    )
     welcome: str = Field(
         default="", description="A sentence or two on the home page about whose platform this is."
     )
