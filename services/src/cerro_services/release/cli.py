@@ -71,19 +71,17 @@ def _writing_options(command: Any) -> Any:
     )(command)
 
 
-@click.group(cls=_Commands)
+_STEPS = """\b
+  cerro release schema draft FILES… --name NAME --table TABLE -o schema.yaml
+  cerro release create NAME --schema schema.yaml --title "…"
+  cerro release ingest NAME TABLE FILES…
+  cerro release check NAME
+  cerro release publish NAME"""
+
+
+@click.group(cls=_Commands, epilog=_STEPS)
 def release() -> None:
-    r"""Make, check and publish data releases.
-
-    From a table to a release that everyone can query:
-
-    \b
-      cerro release schema draft FILES… --name NAME --table TABLE -o schema.yaml
-      cerro release create NAME --schema schema.yaml --title "…"
-      cerro release ingest NAME TABLE FILES…
-      cerro release check NAME
-      cerro release publish NAME
-    """
+    """Make, check and publish data releases: from a table to what everyone can query."""
 
 
 @release.command()
