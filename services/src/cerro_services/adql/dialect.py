@@ -170,7 +170,7 @@ def parse(text: str) -> exp.Query:
         if len(statements) != 1 or statements[0] is None:
             raise AdqlError("A query is one SELECT.")
         tree = statements[0]
-        check_tree(tree)
+        check_tree(tree, stream)
     except AdqlError as error:
         raise error.located(text) from None
     except RecursionError:

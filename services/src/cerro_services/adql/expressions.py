@@ -138,6 +138,10 @@ class Expressions:
             Sources whose rows have no part in the answer unless the condition holds, so that it
             may limit what is read of them.
         """
+        if node.args.get("negate"):
+            positive = node.copy()
+            positive.set("negate", None)
+            return f"NOT ({self.condition(positive, scope)})"
         match node:
             case exp.Paren():
                 return f"({self.condition(node.this, scope, prune=prune)})"

@@ -93,11 +93,11 @@ _NODES: dict[type[exp.Expr], set[str]] = {
     **dict.fromkeys(
         (
             exp.Add, exp.Sub, exp.Mul, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
-            exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Like, exp.ILike, exp.Is,
-            exp.And, exp.Or,
+            exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.And, exp.Or,
         ),
         _BINARY,
     ),
+    **dict.fromkeys((exp.Like, exp.ILike, exp.Is), {*_BINARY, "negate"}),
     exp.Div: {*_BINARY, "typed", "safe"},
     exp.DPipe: {*_BINARY, "safe"},
 }  # fmt: skip
@@ -131,6 +131,9 @@ def check_tokens(stream: list[Token]) -> None:
         kind = token.token_type
         if kind == TokenType.SEMICOLON:
             raise AdqlError("A query is one statement without a semicolon.", span)
+        if kind == TokenType.FROM and (before is None or before.token_type == TokenType.L_PAREN):
+            # DuckDB and sqlglot take FROM without SELECT.
+            raise AdqlError("FROM needs SELECT before it.", span)
         if kind == TokenType.IDENTIFIER:
             if not token.text:
                 raise AdqlError("A delimited name is empty.", span)
@@ -161,13 +164,15 @@ def check_tokens(stream: list[Token]) -> None:
                 )
 
 
-def check_tree(tree: exp.Expr) -> None:
+def check_tree(tree: exp.Expr, stream: list[Token]) -> None:
     """Refuse nodes and clauses that ADQL has not, and conditions that are none.
 
     Parameters
     ----------
     tree
         What sqlglot made of the tokens.
+    stream
+        The tokens.
 
     Raises
     ------
@@ -176,7 +181,10 @@ def check_tree(tree: exp.Expr) -> None:
     """
     if not isinstance(tree, exp.Query):
         raise AdqlError("A query begins with SELECT or WITH.")
+    strings = {token.start for token in stream if token.token_type == TokenType.STRING}
     for node in tree.walk():
+        if isinstance(node, exp.Identifier) and node.meta.get("start") in strings:
+            raise AdqlError("A name is written plain or in double quotes.", span_of(node))
         allowed = _NODES.get(type(node))
         if allowed is None:
             raise AdqlError(f"ADQL has no {_words(type(node).__name__)}.", span_of(node))

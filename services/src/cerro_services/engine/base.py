@@ -40,18 +40,20 @@ class QueryCancelledError(CerroError):
 
 
 class Stream(Protocol):
-    """The rows of a running query.
+    """The rows of a query.
 
-    Iterating raises `EngineError`, `QueryRefusedError`, `ResourceError` or `QueryCancelledError`.
+    Beginning and iterating raise `EngineError`, `QueryRefusedError`, `ResourceError` or
+    `QueryCancelledError`.
     """
 
-    schema: pa.Schema
+    def begin(self) -> pa.Schema:
+        """Run the query until it gives its first rows, and say of what types they are."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Give batches of rows as they come."""
 
     def cancel(self) -> None:
-        """Stop the query; may be called from any thread, and more than once."""
+        """Stop the query, begun or not; from any thread, and as often as one likes."""
 
     def close(self) -> None:
         """Give back what the query holds."""
@@ -61,7 +63,7 @@ class Engine(Protocol):
     """Something that runs queries."""
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
-        """Start a query.
+        """Give the rows of a query, which runs when they are asked for.
 
         Parameters
         ----------
@@ -73,7 +75,7 @@ class Engine(Protocol):
         Returns
         -------
         Stream
-            Its rows; the first can be had before the last is read.
+            Its rows; the first can be had before the last is read. Close it in any case.
         """
 
     def close(self) -> None:

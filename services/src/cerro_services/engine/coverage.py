@@ -24,6 +24,8 @@ MAX_RANGES = 32
 _DEEPEST = 18
 _CELL = 58.6
 """Side of a HEALPix cell of order 0 in degrees; each order halves it."""
+_WIDEST = 45.0
+"""Degrees; a wider region spares little of the sky, and mocpy's cover of wide circles has gaps."""
 _MARGIN = 1e-7
 """Degrees by which a circle is widened, so that rounding loses no row at its edge."""
 
@@ -75,7 +77,7 @@ def merge(ranges: Ranges, limit: int) -> Ranges:
 
 def _cells(region: Region) -> MOC | None:
     bounding = region if isinstance(region, Circle) else region.bounding
-    if bounding.radius >= 180.0:
+    if bounding.radius > _WIDEST:
         return None
     order = int(math.log2(_CELL / max(bounding.radius, 1e-5))) + 2
     depth = max(0, min(_DEEPEST, order))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,39 +78,34 @@ class DuckDBEngine:
         self._connection = duckdb.connect(":memory:")
         folders = ", ".join(literal(f"{folder.resolve()}/") for folder in releases)
         settings = [
-            f"SET threads = {limits.threads:d}",
-            f"SET memory_limit = {literal(limits.memory)}",
-            f"SET temp_directory = {literal(str(limits.spill) if limits.spill else '')}",
-            "SET parquet_metadata_cache = true",
-            "SET autoinstall_known_extensions = false",
-            "SET autoload_known_extensions = false",
-            "SET allow_community_extensions = false",
-            "SET enable_progress_bar = false",
-            "SET TimeZone = 'UTC'",
-            f"SET allowed_directories = [{folders}]",
-            "SET enable_external_access = false",
-            "SET lock_configuration = true",
+            f"SET GLOBAL threads = {limits.threads:d}",
+            f"SET GLOBAL memory_limit = {literal(limits.memory)}",
+            f"SET GLOBAL temp_directory = {literal(str(limits.spill) if limits.spill else '')}",
+            "SET GLOBAL parquet_metadata_cache = true",
+            "SET GLOBAL autoinstall_known_extensions = false",
+            "SET GLOBAL autoload_known_extensions = false",
+            "SET GLOBAL allow_community_extensions = false",
+            "SET GLOBAL error_on_division_by_zero = false",
+            "SET GLOBAL TimeZone = 'UTC'",
+            f"SET GLOBAL allowed_directories = [{folders}]",
+            "SET GLOBAL enable_external_access = false",
+            "SET GLOBAL lock_configuration = true",
         ]
         for setting in settings:
             self._connection.execute(setting)
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
-        """Start a query; see `cerro_services.engine.base.Engine.stream`."""
-        cursor = self._connection.cursor()
-        try:
-            needed = query.needed(limit)
-            sql = query.sql(lambda scan: self._source(scan, cursor, needed), limit=limit)
-            statements = cursor.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise EngineError("The query did not become one SELECT.")
-            reader = cursor.sql(statements[0]).to_arrow_reader(BATCH_ROWS)
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            cursor.close()
-            raise _explained(error, query) from error
-        except BaseException:
-            cursor.close()
-            raise
-        return _DuckDBStream(query, cursor, reader)
+        """Give the rows of a query; see `cerro_services.engine.base.Engine.stream`."""
+        return _DuckDBStream(self, query, limit, self._connection.cursor())
+
+    def run(self, query: Query, limit: int | None, cursor: Any) -> pa.RecordBatchReader:
+        """Run a query on a connection of its own until it gives its first rows."""
+        needed = query.needed(limit)
+        sql = query.sql(lambda scan: self._source(scan, cursor, needed), limit=limit)
+        statements = cursor.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise EngineError("The query did not become one SELECT.")
+        return cursor.sql(statements[0]).to_arrow_reader(BATCH_ROWS)
 
     def close(self) -> None:
         """Stop all queries and close the database."""
@@ -151,27 +147,31 @@ class DuckDBEngine:
 class _DuckDBStream:
     """The rows of one query."""
 
-    def __init__(self, query: Query, cursor: Any, reader: pa.RecordBatchReader) -> None:
-        self.schema = reader.schema
+    def __init__(self, engine: DuckDBEngine, query: Query, limit: int | None, cursor: Any) -> None:
+        self._engine = engine
         self._query = query
+        self._limit = limit
         self._cursor = cursor
-        self._reader = reader
+        self._reader: pa.RecordBatchReader | None = None
         self._cancelled = False
-        self._lock = threading.Lock()
         self._closed = False
+        self._lock = threading.Lock()
+
+    def begin(self) -> pa.Schema:
+        with self._failures():
+            self._reader = self._engine.run(self._query, self._limit, self._cursor)
+        return self._reader.schema
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
+        if self._reader is None:
+            self.begin()
+        assert self._reader is not None
         while True:
-            if self._cancelled:
-                raise QueryCancelledError("The query was stopped.")
-            try:
-                batch = self._reader.read_next_batch()
-            except StopIteration:
-                return
-            except (duckdb.Error, pa.ArrowException, OSError) as error:
-                if self._cancelled:
-                    raise QueryCancelledError("The query was stopped.") from None
-                raise _explained(error, self._query) from error
+            with self._failures():
+                try:
+                    batch = self._reader.read_next_batch()
+                except StopIteration:
+                    return
             yield batch
 
     def cancel(self) -> None:
@@ -185,8 +185,21 @@ class _DuckDBStream:
             if self._closed:
                 return
             self._closed = True
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
         self._cursor.close()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Tell the failures of the database as errors of the engine."""
+        if self._cancelled:
+            raise QueryCancelledError("The query was stopped.")
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if self._cancelled:
+                raise QueryCancelledError("The query was stopped.") from None
+            raise _explained(error, self._query) from error
 
 
 def _parquet(paths: Sequence[Path]) -> str:

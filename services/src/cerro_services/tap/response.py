@@ -109,13 +109,18 @@ async def _work[T](
             await asyncio.wait(
                 both, timeout=answer.seconds_left, return_when=asyncio.FIRST_COMPLETED
             )
-            if not work.done():
-                answer.stop(late=not gone.done())
+            await _stopped(answer, work, late=not gone.done())
         except asyncio.CancelledError:
-            answer.stop()
-            await asyncio.wait({work})
+            await _stopped(answer, work, late=False)
             raise
         return await work
+
+
+async def _stopped(answer: Answer, work: asyncio.Future[Any], *, late: bool) -> None:
+    """Stop the query until its worker has noticed: before it runs, nothing can be stopped."""
+    while not work.done():
+        answer.stop(late=late)
+        await asyncio.wait({work}, timeout=0.1)
 
 
 async def _close(context: Context, answer: Answer) -> None:

@@ -165,7 +165,7 @@ class Answer:
         try:
             self._stream = self._context.engine.stream(query, limit=maxrec + 1)
             self._check()
-            fields = describe(query.columns, self._stream.schema)
+            fields = describe(query.columns, self._stream.begin())
             writer = self.question.form.writer(fields, (("QUERY", query.adql),))
             self._pieces = pieces(self._stream, writer, maxrec, self.rows)
             parts, whole = self._collect()
