@@ -35,6 +35,8 @@ from lsst.pipe.base.quantum_graph_executor import QuantumGraphExecutor
 from lsst.pipe.base.separable_pipeline_executor import SeparablePipelineExecutor
 from lsst.pipe.base.single_quantum_executor import SingleQuantumExecutor
 
+from cerro_pipelines.workers import context, warm_up
+
 __all__ = ["PipelineError", "Progress", "RunSummary", "run_pipeline"]
 
 _LOG = logging.getLogger(__name__)
@@ -108,15 +110,6 @@ def _die_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def _warm(modules: Sequence[str]) -> int:
-    """Import the tasks while the parent builds the graph."""
-    import importlib
-
-    for module in modules:
-        importlib.import_module(module)
-    return os.getpid()
 
 
 def _run_quantum(task_node: bytes, quantum: bytes, quantum_id: uuid.UUID) -> str | None:
@@ -277,21 +270,17 @@ def run_pipeline(
         If the pipeline does not fit, finds nothing to do for lack of data, or a task failed.
     """
     definition = _pipeline(pipeline, config or {})
-    modules = sorted(
-        {t.task_class_name.rpartition(".")[0] for t in definition.to_graph().tasks.values()}
-    )
+    warm_up(Path(str(pipeline).partition("#")[0]))
     butler = Butler.from_config(str(root), writeable=True)
     butler.collections.register(run)
     _check_configs(butler, definition, run)
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs,
-        mp_context=_context(),
+        mp_context=context(),
         initializer=_start_worker,
         initargs=(str(root), tuple(inputs), run),
     )
     try:
-        for _ in range(jobs):
-            pool.submit(_warm, modules)
         executor = SeparablePipelineExecutor(
             butler.clone(collections=[run, *inputs], run=run),
             clobber_output=True,
@@ -310,13 +299,6 @@ def run_pipeline(
         pool.shutdown(wait=True, cancel_futures=True)
     quanta = {label: len(ids) for label, ids in graph.quanta_by_task.items() if len(ids)}
     return RunSummary(run, quanta)
-
-
-def _context() -> Any:
-    """Give the way to start processes: by copying a server that has imported the framework once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cerro_pipelines.execute", "cerro_pipelines.exposure"])
-    return context
 
 
 def _pipeline(pipeline: str | Path, config: Mapping[str, Any]) -> Pipeline:

@@ -14,13 +14,12 @@ from lsst.daf.butler import Butler, CollectionType  # type: ignore[attr-defined]
 from . import datasets, repository
 from .execute import ProgressCallback, run_pipeline
 from .instruments.model import Instrument
+from .workers import PIPELINES
 
 __all__ = ["DEFAULT_OUTPUT", "Reduction", "reduce"]
 
 DEFAULT_OUTPUT = "reduced"
 """Collection that a reduction is found under when no other name is given."""
-
-_PIPELINES = Path(__file__).parent / "pipelines"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +52,9 @@ def _choose(butler: Butler, name: str | None) -> Instrument:
 
 def _pipeline_file(text: str) -> str:
     file, _, subset = text.partition("#")
-    path = Path(file) if Path(file).is_file() else _PIPELINES / file
+    path = Path(file) if Path(file).is_file() else PIPELINES / file
     if not path.is_file():
-        ours = ", ".join(sorted(p.name for p in _PIPELINES.glob("*.yaml")))
+        ours = ", ".join(sorted(p.name for p in PIPELINES.glob("*.yaml")))
         raise repository.RepositoryError(f"There is no pipeline {file}; ours are {ours}.")
     return f"{path}#{subset}" if subset else str(path)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from cerro_pipelines.workers import PIPELINES, warm_up
+
 from .report import clear_errors, quantum_reporter, step_reporter
 
 __all__ = ["pipeline"]
@@ -68,6 +70,7 @@ def simulate(
     """Simulate a survey in g, r and i with known truth into REPO."""
     reporter = quantum_reporter(verbose=verbose)
     reporter.say("loading the simulation")
+    warm_up(PIPELINES / "simulate.yaml")
     from cerro_pipelines.simulate.config import SurveyConfig
     from cerro_pipelines.simulate.survey import simulate as run
 
@@ -162,6 +165,7 @@ def reduce(
     """
     reporter = quantum_reporter(verbose=verbose)
     reporter.say("loading the pipeline")
+    warm_up(Path(pipeline_file.partition("#")[0]) if pipeline_file else PIPELINES / "reduce.yaml")
     from cerro_pipelines.reduce import reduce as run
 
     from .settings import parse_settings

@@ -13,6 +13,7 @@ from cerro_pipelines import datasets, instruments, repository
 from cerro_pipelines.execute import ProgressCallback, RunSummary, run_pipeline
 from cerro_pipelines.exposure import Exposure
 from cerro_pipelines.schema.columns import conform
+from cerro_pipelines.workers import PIPELINES
 
 from .config import BANDS, SurveyConfig
 from .plan import EXPOSURE_TIME, make_moving, make_plan, visit_wcs
@@ -182,7 +183,7 @@ def simulate(
     _store(butler, tables, survey)
     return run_pipeline(
         root,
-        Path(__file__).parent.parent / "pipelines" / "simulate.yaml",
+        PIPELINES / "simulate.yaml",
         inputs=[TRUTH_RUN],
         run=repository.raw_collection(instrument.name),
         where=f"instrument = '{instrument.name}'",
