@@ -14,7 +14,6 @@ import psutil
 import pytest
 from hub.tests.support import ADMIN_PASSWORD, Person, Platform, eventually, running
 
-
 OTHERS = ["services", "portal"]
 """What a test leaves out that is about the hub and people's servers."""
 

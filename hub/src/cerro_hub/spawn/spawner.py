@@ -194,7 +194,8 @@ class CerroSpawner(LocalProcessSpawner):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                umask=0o077,
+                # Under the hub's own account, what Python compiles must stay readable for others.
+                umask=0o022 if uid is None else 0o077,
                 **account,
             )
         finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -17,7 +20,7 @@ from cerro_hub.home import NEEDED_BYTES, Home
 from cerro_hub.secrets import read_or_make
 from cerro_hub.settings import HubSettings
 from cerro_hub.spawn.machine_accounts import obstacle
-from cerro_hub.spawn.processes import end_labs
+from cerro_hub.spawn.processes import MARK, end_labs
 from cerro_hub.supervise import ports
 from cerro_hub.supervise.first_start import make_admin, remove_strangers
 from cerro_hub.supervise.front_door import restore_routes
@@ -69,6 +72,7 @@ class Platform:
         self._terminal = terminal or Terminal()
         self._stopping = threading.Event()
         self._keepers: dict[str, Keeper] = {}
+        self._warm: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Run the platform until it is asked to stop.
@@ -123,6 +127,7 @@ class Platform:
         if settings.auth == "embedded" and "hub" in self._keepers:
             remove_strangers(home, wiring, secrets["supervisor_token"])
         self._housekeeping(reaper)
+        self._warm = _warm_up(str(home.root))
         if self._job and not self._stopping.is_set():
             self._job(self._stopping)
         if not self._stopping.is_set():
@@ -227,6 +232,9 @@ class Platform:
         self._terminal.line("all", "stopping")
         for keeper in started:
             keeper.ask_to_stop()
+        if self._warm:
+            self._warm.kill()
+            self._warm.wait()
         # The hub first, so that nobody starts a server that would stay behind.
         for name in ("culler", "hub"):
             if name in self._keepers:
@@ -237,6 +245,21 @@ class Platform:
         self._board.clear()
         users = f", with {servers} processes of users' servers" if servers else ""
         self._terminal.line("all", f"stopped{users}")
+
+
+def _warm_up(platform: str) -> subprocess.Popen[bytes]:
+    """Have the modules of notebook servers compiled and read while nobody waits for them."""
+    process = subprocess.Popen(
+        [sys.executable, "-s", "-m", "cerro_hub.lab.warm"],
+        env={**os.environ, MARK: platform},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, 15)
+    return process
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
