@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import types
+import inspect
 import typing
 from collections.abc import Iterator
 
@@ -19,8 +19,7 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
     """Return the model of a section, if the field is one."""
     kinds = typing.get_args(field.annotation) or (field.annotation,)
     for kind in kinds:
-        plain = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
-        if plain and issubclass(kind, BaseModel):
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
             return kind
     return None
 

@@ -2,8 +2,8 @@
 
 Python compiles a module at its first import and keeps the result, if it may write there. Servers
 under accounts of their own may not, and would compile JupyterLab at every start; run once by the
-owner of the installation, this does it for all. It also brings the files into the machine's memory, so
-that the first person's server starts as fast as the second's.
+owner of the installation, this does it for all. It also brings the files into the machine's
+memory, so that the first person's server starts as fast as the second's.
 """
 
 from __future__ import annotations
