@@ -134,6 +134,11 @@ def test_the_schema_must_bear_the_name_of_the_release(run: Run, schema_file: Sch
     assert "describes 'survey', but the release is 'other'" in output
     output = run("create", "no-name", "--schema", schema_file(), "--title", "S", ok=False).output
     assert "cannot name a release" in output
+    run("create", "survey", "--schema", schema_file(), "--title", "S")
+    for name, words in (("TAP_SCHEMA", "a schema of the TAP standard"), ("Survey", "'survey'")):
+        output = run("create", name, "--schema", schema_file(), "--title", "S", ok=False).output
+        assert f"The name '{name}' is taken by" in output
+        assert words in output
 
 
 @pytest.mark.req("REL-1")

@@ -217,3 +217,13 @@ def test_a_damaged_release_hides_itself_and_no_other(
     (store.root / "other/versions/1/schema/other.yaml").write_text("- nothing")
     with pytest.raises(SchemaError):
         fresh.open("other")
+
+
+@pytest.mark.req("REL-4")
+def test_a_change_of_what_is_published_is_found(run: Run, store: ReleaseStore, draft: Path) -> None:
+    run("publish", "survey")
+    run("check", "survey", "--version", "1")
+    about = store.open("survey").root / "release.yaml"
+    about.write_text(about.read_text().replace("public", "staff"))
+    output = run("check", "survey", ok=False).output
+    assert "release.yaml has changed since it was published" in output

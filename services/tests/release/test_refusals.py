@@ -303,6 +303,7 @@ def check_whole(path: Path) -> None:
             "key of Object names no column",
         ),
         ("name: band", "name: FLUX", "one name in ADQL"),
+        ("- name: Visit", "- name: ../Visit", "cannot name a table"),
     ],
 )
 def test_a_schema_that_is_not_valid_is_told_by_table_and_column(

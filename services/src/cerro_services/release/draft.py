@@ -28,6 +28,8 @@ from cerro_services.release.readers import TableSource, open_sources
 from cerro_services.release.store import DRAFT, NAME, Description, ReleaseStore, schema_path
 from cerro_services.release.writer import Writer
 
+_RESERVED = frozenset({"tap_schema", "tap_upload", "ivoa"})
+
 
 @dataclass(frozen=True)
 class Drafts:
@@ -77,6 +79,14 @@ class Drafts:
             raise ReleaseError(
                 f"{about.name!r} cannot name a release: its name is its schema in queries, so give "
                 "letters, digits and underscores, beginning with a letter."
+            )
+        folded = {name.casefold(): name for name in self.store.names()}
+        other = folded.get(about.name.casefold(), about.name)
+        if about.name.casefold() in _RESERVED or other != about.name:
+            taken = f"release {other!r}" if other != about.name else "a schema of the TAP standard"
+            raise ReleaseError(
+                f"The name {about.name!r} is taken by {taken}: queries do not tell upper from "
+                "lower case. Choose another."
             )
         resolved = schema.validate(schema_file, resolve=True)
         text = resolved or schema_file.read_text(encoding="utf-8")

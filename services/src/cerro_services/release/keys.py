@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cerro_services.release.errors import DataError
+from cerro_services.release.errors import DataError, ReleaseError
+from cerro_services.release.files import is_disk_full
 from cerro_services.release.layout import writer_options
 from cerro_services.release.model import SPATIAL_INDEX
 
-ORDINAL = "_ordinal"
+ORDINAL = "__cerro_ordinal"
 """Number of a row among all rows ingested; leads back to the file and row."""
 INDEX_ROW_GROUP = 16_384
 
@@ -50,6 +51,12 @@ def sorter(scratch: Path, memory: int) -> Iterator[Any]:
     )
     try:
         yield connection
+    except duckdb.Error as error:
+        if is_disk_full(error):
+            raise
+        raise ReleaseError(
+            f"Sorting failed: {str(error).splitlines()[0]} Give more --memory and repeat."
+        ) from error
     finally:
         connection.close()
 

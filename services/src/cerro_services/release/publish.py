@@ -92,10 +92,30 @@ def check(folder: Path, name: str, progress: Progress, *, foreign_keys: bool = F
     for number, (table_name, table) in enumerate(model.tables.items(), 1):
         progress.step("Checking tables", number, len(model.tables))
         _check_one(folder / "catalogs" / table_name, table, report)
+    if folder.name != DRAFT:
+        # A draft may have the manifest of a publication that was cut off, and change after it.
+        report.problems += _check_described(folder)
     if foreign_keys and not report.problems:
         release = read_release(folder, DRAFT)
         report.problems += check_foreign_keys(release, progress)
     return report
+
+
+def _check_described(folder: Path) -> list[str]:
+    """Compare what a published version says of itself with its manifest."""
+    try:
+        document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        sums = dict(document["files"])
+        sums |= {f"catalogs/{t}/{MANIFEST}": e["sha256"] for t, e in document["tables"].items()}
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        return [f"{folder / MANIFEST} cannot be read ({error})."]
+    return [
+        f"{folder / path} has changed since it was published."
+        for path, digest in sums.items()
+        if not (folder / path).is_file() or sha256(folder / path) != digest
+    ]
 
 
 def _check_one(folder: Path, table: TableModel, report: Report) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from cerro_services.release.errors import SchemaError
 from cerro_services.release.model import Column, ForeignKey, TableModel
+
+TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 
 DATATYPES = (
     "boolean",
@@ -167,6 +170,11 @@ def check_storable(model: DataModel, path: Path) -> None:
     if not model.tables:
         raise SchemaError(f"{path} has no tables.")
     for table in model.tables.values():
+        if not TABLE_NAME.fullmatch(table.name):
+            raise SchemaError(
+                f"{path}: {table.name!r} cannot name a table: give letters, digits and "
+                "underscores, beginning with a letter."
+            )
         folded: dict[str, str] = {}
         for column in table.columns:
             other = folded.setdefault(column.name.casefold(), column.name)

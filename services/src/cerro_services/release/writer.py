@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -173,7 +174,7 @@ class Writer:
         names = ([self.table.key[0]] if self.table.key else []) + list(self.table.indexes)
         for column in dict.fromkeys(names):
             self.progress.say(f"{self.table.name}: index of {column}")
-            path = f"index/{column}.parquet"
+            path = f"index/{quote(column, safe='')}.parquet"
             target = self.folder / path
             if self.table.key and column == self.table.key[0]:
                 rows = keys.write_key_index(
