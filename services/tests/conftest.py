@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 import uvicorn
+from pyarrow import parquet
+
 from cerro_services.adql import Catalogue, compile_query
 from cerro_services.app import create_app
 from cerro_services.config import Settings
@@ -26,7 +27,6 @@ from cerro_services.release.draft import Drafts
 from cerro_services.release.publish import Publisher
 from cerro_services.release.store import Description
 from cerro_services.tap.tapschema import view
-from pyarrow import parquet
 
 ROWS = 30_000
 TOKENS = {
@@ -55,7 +55,7 @@ tables:
      description: "Flux < 1e5 & more"}
   - {name: n, "@id": "#Object.n", datatype: int, description: A number}
   - {name: small, "@id": "#Object.small", datatype: short, description: A small number}
-  - {name: kind, "@id": "#Object.kind", datatype: string, length: 16, description: What it is}
+  - {name: kind, "@id": "#Object.kind", datatype: unicode, length: 16, description: What it is}
   - {name: good, "@id": "#Object.good", datatype: boolean, description: Whether it is good}
   - {name: seen, "@id": "#Object.seen", datatype: timestamp, description: When it was seen}
   - {name: size, "@id": "#Object.size", datatype: double, "ivoa:unit": arcsec,
@@ -88,7 +88,7 @@ tables:
   primaryKey: "#Secret.id"
   columns:
   - {name: id, "@id": "#Secret.id", datatype: long, nullable: false}
-  - {name: word, "@id": "#Secret.word", datatype: string, length: 32}
+  - {name: word, "@id": "#Secret.word", datatype: char, length: 32}
 """
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+
 from cerro_services.adql import AdqlError, Catalogue, compile_query
 
 Ask = Callable[[str], pa.Table]

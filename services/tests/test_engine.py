@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+
 from cerro_services.adql import AdqlError, Catalogue, QueryTable, compile_query
 from cerro_services.engine import (
     DuckDBEngine,

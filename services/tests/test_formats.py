@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 from astropy.io.votable import parse
 from astropy.table import Table
-from cerro_services.adql import ResultColumn
-from cerro_services.engine import EngineError
-from cerro_services.formats import FORMATS, Format, FormatError, Rows, choose, describe, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, parquet
+
+from cerro_services.adql import ResultColumn
+from cerro_services.engine import EngineError
+from cerro_services.formats import FORMATS, Format, FormatError, Rows, choose, describe, pieces
 
 BY_NAME = {form.name: form for form in FORMATS}
 TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Cn"]), max_size=12)
@@ -157,6 +158,15 @@ def test_astropy_reads_units_and_descriptions_from_parquet() -> None:
     assert str(read["flux"].unit) == "nJy"
     assert read["flux"].description == "a < b & c"
     assert list(read["kind"]) == ["star", ""]
+
+
+@pytest.mark.req("TAP-4")
+def test_text_that_is_not_ascii_in_a_column_of_ascii_spoils_no_table() -> None:
+    table = pa.table({"c": ["é日本", "plain"], "w": ["é", "x"]})
+    columns = [ResultColumn("c", "char", "*"), ResultColumn("w", "char")]
+    document, _ = written(BY_NAME["binary2"], columns, table)
+    array = parse(io.BytesIO(document)).get_first_table().array
+    assert [tuple(row) for row in array] == [("???", "?"), ("plain", "x")]
 
 
 @pytest.mark.req("TAP-4")

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
 from cerro_services.adql import Catalogue, Circle, Polygon, compile_query
 from cerro_services.engine.coverage import MAX_RANGES, cover, merge
 from cerro_services.release import Catalog
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 
 Ask = Callable[[str], pa.Table]
 Floats = npt.NDArray[np.float64]

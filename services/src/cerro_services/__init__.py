@@ -1,0 +1,1 @@
+"""The data services of Cerro: releases, and TAP and discovery over them."""

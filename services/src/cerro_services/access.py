@@ -113,7 +113,9 @@ def token_of(authorization: str | None) -> str | None:
         try:
             user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise UnauthorizedError("The Authorization header is not valid Basic.") from None
+            raise UnauthorizedError(
+                "The Authorization header is not valid Basic: no token can be read from it."
+            ) from None
         token = user if password in {"x-oauth-basic", ""} else password
         if token:
             return token

@@ -97,7 +97,7 @@ _NODES: dict[type[exp.Expr], set[str]] = {
         ),
         _BINARY,
     ),
-    **dict.fromkeys((exp.Like, exp.ILike, exp.Is), {*_BINARY, "negate"}),
+    **{key: {*_BINARY, "negate"} for key in (exp.Like, exp.ILike, exp.Is)},
     exp.Div: {*_BINARY, "typed", "safe"},
     exp.DPipe: {*_BINARY, "safe"},
 }  # fmt: skip

@@ -185,8 +185,14 @@ def _varying(array: pa.Array, field: Field) -> _Varying:
         encoded = [text.encode("utf-16-be") for text in array.to_pylist()]
         sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
         return _Varying(sizes // 2, np.frombuffer(b"".join(encoded), np.uint8), sizes)
+    data = _string_bytes(array)
+    if len(data) and data.max() > 127:
+        # char is ASCII (VOTable §2.1), and one other byte makes astropy give up the whole table:
+        # a column with such text is declared unicode.
+        plain = [text.encode("ascii", "replace") for text in array.to_pylist()]
+        array, data = pa.array(plain, pa.binary()), np.frombuffer(b"".join(plain), np.uint8)
     sizes = np.asarray(pc.binary_length(array)).astype(np.int64)
-    return _Varying(sizes, _string_bytes(array), sizes)
+    return _Varying(sizes, data, sizes)
 
 
 def _fixed_text(array: pa.Array, field: Field) -> Bytes:
@@ -194,10 +200,10 @@ def _fixed_text(array: pa.Array, field: Field) -> Bytes:
     unit = 2 if field.column.datatype == "unicodeChar" else 1
     width = unit * int(field.column.arraysize or 1)
     cells = np.zeros((len(array), width), np.uint8)
-    encoding = "utf-16-be" if unit == 2 else "utf-8"
+    encoding = "utf-16-be" if unit == 2 else "ascii"
     for i, text in enumerate(array.to_pylist()):
         if text:
-            raw = text.encode(encoding)[:width]
+            raw = text.encode(encoding, "replace")[:width]
             cells[i, : len(raw)] = np.frombuffer(raw, np.uint8)
     return cells
 

@@ -1,0 +1,214 @@
+"""How fast TAP answers: latency inside the handler and over HTTP, and the cost of each format.
+
+On Tycho-2 of the trial data (2.5 million rows), or as many made-up stars where that is not at
+hand. The machine should be quiet: the median of at least 30 answers is given, each to a query
+that was not asked before.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from bench.release import ROOT, SCHEMA, _table
+
+REPEATS = 40
+TABLE = "tycho2.Tycho2"
+TEN = "ra, dec, pmRA, pmDE, BTmag, VTmag, e_BTmag, e_VTmag, n_obs, hip"
+
+
+def run(workdir: Path) -> dict[str, float | str]:
+    """Publish Tycho-2 and ask it.
+
+    Parameters
+    ----------
+    workdir
+        A scratch folder.
+
+    Returns
+    -------
+    dict
+        Figures; the unit is in the key.
+    """
+    figures: dict[str, float | str] = {}
+    store = _published(workdir, figures)
+    keys = _keys(store)
+    figures |= _in_process(workdir, store, keys)
+    with _served(workdir, store) as url, httpx.Client(timeout=120) as client:
+        figures |= _over_http(client, url, keys)
+        figures["clients_8_cone_0.1deg_per_s"] = _eight(url)
+    return figures
+
+
+def _queries(keys: list[str]) -> dict[str, Callable[[int], str]]:
+    def cone(columns: str, radius: float) -> Callable[[int], str]:
+        return lambda i: (
+            f"SELECT {columns} FROM {TABLE} WHERE 1 = CONTAINS(POINT('ICRS', ra, dec), "
+            f"CIRCLE('ICRS', {(i * 37.31 + 11) % 360}, {(i * 23.7) % 120 - 60}, {radius}))"
+        )
+
+    return {
+        "top_1": lambda i: f"SELECT TOP 1 * FROM {TABLE} OFFSET {i}",
+        "lookup_by_key": lambda i: f"SELECT * FROM {TABLE} WHERE tyc = '{keys[i]}'",
+        "cone_0.1deg_all_columns": cone("*", 0.1),
+        "cone_0.1deg_5_columns": cone("tyc, ra, dec, BTmag, VTmag", 0.1),
+        "cone_1deg_10_columns": cone(TEN, 1.0),
+        "polygon_2deg": lambda i: (
+            f"SELECT ra, dec FROM {TABLE} WHERE 1 = CONTAINS(POINT(ra, dec), "
+            f"POLYGON({i}, 10, {i + 2}, 10, {i + 2}, 12, {i}, 12))"
+        ),
+        "count": lambda i: f"SELECT COUNT(*) AS n{i} FROM {TABLE}",
+        "group_by_full_scan": lambda i: (
+            f"SELECT n_obs, COUNT(*) AS n{i}, AVG(VTmag) AS m FROM {TABLE} GROUP BY n_obs"
+        ),
+        "colour_cut_full_scan": lambda i: (
+            f"SELECT COUNT(*) AS n FROM {TABLE} WHERE BTmag - VTmag > 1.{i:02d} AND VTmag < 11"
+        ),
+        "tap_schema": lambda i: (
+            f"SELECT * FROM tap_schema.columns WHERE column_index > {i} - {REPEATS}"
+        ),
+    }
+
+
+def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float | str]:
+    """Measure from the parameters to the document, without HTTP."""
+    from cerro_services.config import Settings
+    from cerro_services.context import Context
+    from cerro_services.parameters import Parameters
+    from cerro_services.tap.sync import Answer, Question, Views
+
+    settings = Settings(home=workdir / "home", releases=store)
+    context, views = Context.build(settings), Views()
+
+    def ask(query: str) -> None:
+        question = Question.read(Parameters({"QUERY": [query]}), None, settings)
+        answer = Answer(context, views, question, frozenset())
+        answer.begin()
+        answer.close()
+
+    figures = {
+        f"handler_{name}_ms": _median(lambda i, q=query: ask(q(i)))  # type: ignore[misc]
+        for name, query in _queries(keys).items()
+    }
+    context.engine.close()
+    return dict(figures)
+
+
+def _over_http(client: httpx.Client, url: str, keys: list[str]) -> dict[str, float | str]:
+    def ask(query: str, form: str = "votable") -> int:
+        answer = client.post(url, data={"QUERY": query, "RESPONSEFORMAT": form})
+        answer.raise_for_status()
+        return len(answer.content)
+
+    figures: dict[str, float | str] = {}
+    for name, query in _queries(keys).items():
+        figures[f"http_{name}_ms"] = _median(lambda i, q=query: ask(q(i)))  # type: ignore[misc]
+    for form in ("votable", "votable/td", "csv", "parquet"):
+        rows = 100_000
+        name = f"http_100k_rows_{form.replace('/', '_')}_ms"
+        query = f"SELECT TOP {rows} {TEN} FROM {TABLE} OFFSET "
+        figures[name] = _median(lambda i, q=query, f=form: ask(f"{q}{i}", f), 7)  # type: ignore[misc]
+    started = time.perf_counter()
+    size = ask(f"SELECT TOP 1000000 {TEN} FROM {TABLE}")
+    figures["http_1M_rows_binary2_s"] = time.perf_counter() - started
+    figures["http_1M_rows_binary2_MB"] = size / 1e6
+    return figures
+
+
+def _eight(url: str, seconds: float = 5.0) -> float:
+    """Give the cones a second that 8 clients get together, asking from another process."""
+    code = (
+        "import concurrent.futures as f, httpx, sys, time\n"
+        f"url, until, query = {url!r}, time.time() + {seconds}, "
+        '"SELECT tyc, ra, dec, VTmag FROM tycho2.Tycho2 WHERE 1 = '
+        'CONTAINS(POINT(ra, dec), CIRCLE({}, {}, 0.1))"\n'
+        "def work(k):\n"
+        "    n = 0\n"
+        "    with httpx.Client(timeout=60) as c:\n"
+        "        while time.time() < until:\n"
+        "            q = query.format((k * 45 + n * 0.7) % 360, n % 100 - 50)\n"
+        "            c.post(url, data={'QUERY': q}).raise_for_status()\n"
+        "            n += 1\n"
+        "    return n\n"
+        "with f.ThreadPoolExecutor(8) as pool:\n"
+        "    print(sum(pool.map(work, range(8))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return int(done.stdout) / seconds
+
+
+def _median(ask: Callable[[int], object], repeats: int = REPEATS) -> float:
+    ask(0)
+    taken = []
+    for i in range(1, repeats + 1):
+        started = time.perf_counter()
+        ask(i)
+        taken.append((time.perf_counter() - started) * 1e3)
+    return statistics.median(taken)
+
+
+def _published(workdir: Path, figures: dict[str, float | str]) -> Path:
+    store = workdir / "releases"
+    table = _table(workdir, figures)
+    for command in (
+        ("create", "tycho2", "--schema", str(SCHEMA), "--title", "Tycho-2"),
+        ("ingest", "tycho2", "Tycho2", str(table)),
+        ("publish", "tycho2"),
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "cerro.cli.main", "release", *command, "--store", str(store)],
+            check=True,
+            cwd=workdir,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    return store
+
+
+def _keys(store: Path) -> list[str]:
+    from cerro_services.release import ReleaseStore
+    from pyarrow import parquet
+
+    files = ReleaseStore(store).open("tycho2").tables["Tycho2"].catalog.files
+    column = parquet.read_table(files[0].path, columns=["tyc"])["tyc"]
+    chosen = np.random.default_rng(3).integers(0, len(column), REPEATS + 1)
+    return [str(column[int(i)].as_py()) for i in chosen]
+
+
+@contextmanager
+def _served(workdir: Path, store: Path) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    environment = {**os.environ, "CERRO_HOME": str(workdir / "home"), "CERRO_RELEASES": str(store)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cerro.cli.main", "serve", "--port", str(port)],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/healthz").is_success:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/api/tap/sync"
+    finally:
+        process.terminate()
+        process.wait(20)
