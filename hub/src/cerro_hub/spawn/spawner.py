@@ -150,7 +150,7 @@ class CerroSpawner(LocalProcessSpawner):
         self._created = processes.created(self.pid)
         # Should the hub die while the server starts, it must know the process when it comes back.
         self.orm_spawner.state = self.get_state()
-        self.db.commit()
+        self.user.db.commit()
         self._say("The server's process runs")
         await self._answering()
         self._say("JupyterLab answers")

@@ -192,7 +192,8 @@ class Demo:
                 last = ""
                 for raw in process.stdout or ():
                     text = raw.rstrip()
-                    if text:
+                    # What to type next is for those who type.
+                    if text and not text.startswith("Next:"):
                         last = text
                         log.write(text + "\n")
                         self._line("demo", f"  {text}")

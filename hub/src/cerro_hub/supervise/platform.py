@@ -85,7 +85,9 @@ class Platform:
         self._home.make()
         self._home.check_space()
         lock = hold(self._home)
-        handlers = {s: signal.signal(s, self._on_signal) for s in _STOPPING}
+        # What is ignored stays so: nohup ignores the end of the terminal.
+        heeded = [s for s in _STOPPING if signal.getsignal(s) is not signal.SIG_IGN]
+        handlers = {s: signal.signal(s, self._on_signal) for s in heeded}
         reaper = OrphanReaper()
         try:
             self._start(reaper)
