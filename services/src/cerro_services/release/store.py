@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
+import time
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,9 @@ from cerro_services.release.model import Release, Table, TableModel
 
 DRAFT = "draft"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_RETRY = 10.0
+"""Seconds until a release that could not be read is tried again."""
+_log = logging.getLogger(__name__)
 _TEXTS = ("title", "description", "doi", "credit", "licence")
 
 
@@ -107,6 +112,7 @@ class ReleaseStore:
         self.root = Path(root)
         self._lock = threading.Lock()
         self._cache: dict[str, tuple[tuple[int, int], Release]] = {}
+        self._failed: dict[str, tuple[tuple[int, int], float]] = {}
         self._published: tuple[Release, ...] = ()
 
     def names(self) -> list[str]:
@@ -206,18 +212,33 @@ class ReleaseStore:
         with self._lock:
             found: dict[str, tuple[tuple[int, int], Release]] = {}
             for name in self.names():
-                try:
-                    stat = (self.root / name / "current").stat()
-                    stamp = (stat.st_mtime_ns, stat.st_ino)
-                    cached = self._cache.get(name)
-                    fresh = cached and cached[0] == stamp
-                    found[name] = cached if cached and fresh else (stamp, self.open(name))
-                except (FileNotFoundError, ReleaseError):
-                    continue
+                entry = self._current_of(name)
+                if entry is not None:
+                    found[name] = entry
             if found != self._cache:
                 self._published = tuple(release for _, release in found.values())
                 self._cache = found
             return self._published
+
+    def _current_of(self, name: str) -> tuple[tuple[int, int], Release] | None:
+        try:
+            stat = (self.root / name / "current").stat()
+        except FileNotFoundError:
+            return None
+        stamp = (stat.st_mtime_ns, stat.st_ino)
+        cached = self._cache.get(name)
+        if cached and cached[0] == stamp:
+            return cached
+        failed = self._failed.get(name)
+        if failed and failed[0] == stamp and time.monotonic() < failed[1]:
+            return None
+        try:
+            return stamp, self.open(name)
+        except (ReleaseError, OSError) as error:
+            # Told and tried again now and then, not for every request.
+            self._failed[name] = (stamp, time.monotonic() + _RETRY)
+            _log.warning("Release %s is left out: %s", name, error)
+            return None
 
 
 def read_release(folder: Path, version: str) -> Release:
