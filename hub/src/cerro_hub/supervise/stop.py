@@ -76,7 +76,7 @@ def rows(home: Home) -> list[dict[str, Any]]:
             {
                 "name": process.name,
                 "status": status,
-                "pid": process.pid,
+                "pid": process.pid or None,
                 "since": process.since,
                 "restarts": process.restarts,
                 "address": address,
