@@ -121,7 +121,7 @@ def test_positions_near_each_other_are_those_of_brute_force(
 ) -> None:
     table = rows["Object"]
     ra, dec, key = (table[name].to_numpy() for name in ("ra", "dec", "objectId"))
-    chosen = np.flatnonzero(distances(ra, dec, (0.0, 90.0)) < 1.0)
+    chosen = np.flatnonzero(distances(ra, dec, (0.0, 90.0)) < 0.2)
     expected = {
         (int(key[i]), int(key[j]))
         for i in chosen
@@ -139,7 +139,7 @@ def test_positions_near_each_other_are_those_of_brute_force(
         )
         found = ask(
             f"SELECT a.objectId AS i, b.objectId AS j FROM sky.Object {joined} WHERE {where}"
-            "a.objectId <> b.objectId AND DISTANCE(a.ra, a.dec, 0, 90) < 1"
+            "a.objectId <> b.objectId AND DISTANCE(a.ra, a.dec, 0, 90) < 0.2"
         )
         assert set(zip(found["i"].to_pylist(), found["j"].to_pylist(), strict=True)) == expected
     assert expected

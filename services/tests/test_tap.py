@@ -196,6 +196,34 @@ def test_an_error_is_a_votable_with_the_reason(
 
 
 @pytest.mark.req("TAP-8")
+@pytest.mark.parametrize("wanted", ["votable", "csv", "parquet"])
+def test_an_error_late_in_a_small_result_is_still_an_error(
+    client: httpx.Client, wanted: str
+) -> None:
+    # The first batches are right; the last row's text is no number.
+    query = (
+        "SELECT CAST(q.t AS INTEGER) AS n FROM (SELECT '1' AS t FROM sky.Object a, sky.Visit v "
+        "UNION ALL SELECT band FROM sky.Visit) AS q"
+    )
+    answer = client.post("sync", data={"QUERY": query, "RESPONSEFORMAT": wanted})
+    assert answer.status_code == 400
+    assert "Could not convert" in status(answer.content)[0][1]
+
+
+@pytest.mark.req("TAP-8")
+def test_a_form_without_length_is_read_only_so_far(client: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"QUERY="
+        for _ in range(200):
+            yield b"x" * 65536
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("sync", content=endless(), headers=headers)
+    assert answer.status_code == 400
+    assert "more than 4,000,000 bytes" in status(answer.content)[0][1]
+
+
+@pytest.mark.req("TAP-8")
 def test_pyvo_raises_the_reason(tap: pyvo.dal.TAPService) -> None:
     with pytest.raises(DALQueryError, match=r"Did you mean sky\.Object"):
         tap.search("SELECT TOP 1 * FROM sky.Objekt")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from cerro_services.errors import CerroError
 
@@ -54,8 +55,9 @@ class Parameters:
                 raise ParameterError(
                     f"The request has {int(length):,} bytes; at most {longest:,} are read."
                 )
+            bounded = Request(request.scope, _bounded(request.receive, longest))
             try:
-                form: FormData = await request.form(max_files=0, max_part_size=longest)
+                form: FormData = await bounded.form(max_files=0, max_part_size=longest)
             except HTTPException as error:
                 raise ParameterError(f"The form cannot be read: {error.detail}") from error
             pairs += [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
@@ -94,3 +96,18 @@ class Parameters:
         if not (text.isascii() and text.isdigit()) or len(text) > 18:
             raise ParameterError(f"{name} must be a whole number, not {text!r}.")
         return int(text)
+
+
+def _bounded(receive: Receive, longest: int) -> Receive:
+    """Read a body to a number of bytes and no further: not every request says its length."""
+    read = 0
+
+    async def limited() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > longest:
+            raise ParameterError(f"The request has more than {longest:,} bytes.")
+        return message
+
+    return limited

@@ -52,8 +52,14 @@ class Stream(Protocol):
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Give batches of rows as they come."""
 
-    def cancel(self) -> None:
-        """Stop the query, begun or not; from any thread, and as often as one likes."""
+    def cancel(self, reason: CerroError | None = None) -> None:
+        """Stop the query, begun or not; from any thread, and as often as one likes.
+
+        Parameters
+        ----------
+        reason
+            What whoever reads the rows is told; by default that the query was stopped.
+        """
 
     def close(self) -> None:
         """Give back what the query holds."""

@@ -153,7 +153,7 @@ class _DuckDBStream:
         self._limit = limit
         self._cursor = cursor
         self._reader: pa.RecordBatchReader | None = None
-        self._cancelled = False
+        self._reason: CerroError | None = None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -174,9 +174,9 @@ class _DuckDBStream:
                     return
             yield batch
 
-    def cancel(self) -> None:
+    def cancel(self, reason: CerroError | None = None) -> None:
         with self._lock:
-            self._cancelled = True
+            self._reason = self._reason or reason or QueryCancelledError("The query was stopped.")
             if not self._closed:
                 self._cursor.interrupt()
 
@@ -192,13 +192,13 @@ class _DuckDBStream:
     @contextmanager
     def _failures(self) -> Iterator[None]:
         """Tell the failures of the database as errors of the engine."""
-        if self._cancelled:
-            raise QueryCancelledError("The query was stopped.")
+        if self._reason is not None:
+            raise self._reason
         try:
             yield
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if self._cancelled:
-                raise QueryCancelledError("The query was stopped.") from None
+            if self._reason is not None:
+                raise self._reason from None
             raise _explained(error, self._query) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from cerro_services.context import Context
 from cerro_services.engine import QueryCancelledError
 from cerro_services.tap.sync import Answer
+
+log = logging.getLogger(__name__)
 
 
 async def begun(context: Context, answer: Answer, receive: Receive) -> Response:
@@ -81,11 +84,13 @@ class _Streaming(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await _work(self._context, self._answer, self._answer.next, self._gone)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (QueryCancelledError, OSError):
-            # The client left, or must see that the document ends too early.
+        except (QueryCancelledError, OSError) as error:
+            # The client left, or must see that the document ends too early: only a response that
+            # is broken off says so.
             self._answer.stop()
             if not self._gone.done():
-                raise ClientDisconnect from None
+                log.warning("a result was broken off: %s", error)
+                raise ClientDisconnect from error
         except BaseException:
             self._answer.stop()
             raise

@@ -52,7 +52,7 @@ def router(context: Context) -> APIRouter:
         if request.method == "HEAD":
             views.query(seen(caller), question.adql)
             return Response(headers={"Content-Type": question.form.mime})
-        answer = Answer(context, views, question, caller.groups)
+        answer = Answer(context, views, question, caller)
         return await begun(context, answer, request.receive)
 
     @routes.api_route("/capabilities", methods=["GET", "HEAD"], summary="What TAP can do here")

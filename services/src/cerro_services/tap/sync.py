@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+from cerro_services.access import Caller
 from cerro_services.adql import Query, compile_query
 from cerro_services.config import Settings
 from cerro_services.context import Context
@@ -16,6 +18,8 @@ from cerro_services.formats import Format, Rows, choose, describe, pieces
 from cerro_services.parameters import ParameterError, Parameters
 from cerro_services.release import Release
 from cerro_services.tap.tapschema import View, view
+
+log = logging.getLogger(__name__)
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 HELD = 1 << 20
@@ -122,28 +126,27 @@ class Answer:
         What callers see.
     question
         What is asked.
-    groups
-        Groups of the caller.
+    caller
+        Who asks.
     """
 
-    def __init__(
-        self, context: Context, views: Views, question: Question, groups: frozenset[str]
-    ) -> None:
+    def __init__(self, context: Context, views: Views, question: Question, caller: Caller) -> None:
         self._context = context
         self._views = views
-        self._groups = groups
+        self._caller = caller
         self._stream: Stream | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._stopped: CerroError | None = None
-        self._left = context.settings.sync_seconds
+        self._spent = 0.0
+        self._closed = False
         self.question = question
         self.rows = Rows()
         self.overflow: bool | None = None
 
     @property
     def seconds_left(self) -> float:
-        """Seconds for which the query may still run."""
-        return max(0.0, self._left)
+        """Seconds for which the query may still run; waiting for the client does not count."""
+        return max(0.0, self._context.settings.sync_seconds - self._spent)
 
     def begin(self) -> tuple[bytes, bool]:
         """Start the query.
@@ -156,15 +159,16 @@ class Answer:
         Raises
         ------
         CerroError
-            The query is wrong, or failed before anything was written.
+            The query is wrong, or failed before anything was sent.
         """
         started = time.monotonic()
-        seen = self._views.view(self._context.store.published(), self._groups)
-        query = self._views.query(seen, self.question.adql)
-        maxrec = self.question.maxrec
         try:
+            seen = self._views.view(self._context.store.published(), self._caller.groups)
+            query = self._views.query(seen, self.question.adql)
+            maxrec = self.question.maxrec
             self._stream = self._context.engine.stream(query, limit=maxrec + 1)
-            self._check()
+            if self._stopped is not None:
+                raise self._stopped
             fields = describe(query.columns, self._stream.begin())
             writer = self.question.form.writer(fields, (("QUERY", query.adql),))
             self._pieces = pieces(self._stream, writer, maxrec, self.rows)
@@ -172,20 +176,19 @@ class Answer:
             if self.rows.error is not None and whole:
                 raise self.rows.error
             self.overflow = self.rows.overflow if whole else self._ahead(query, maxrec)
-        except CerroError as error:
-            self.close()
-            raise self._reason(error) from error
-        except BaseException:
+        except BaseException as error:
+            self.rows.error = error if isinstance(error, CerroError) else self.rows.error
             self.close()
             raise
-        self._left -= time.monotonic() - started
+        finally:
+            self._spent += time.monotonic() - started
         return parts, whole
 
     def next(self) -> bytes | None:
         """Give the next piece of the document; None after the last."""
         started = time.monotonic()
         piece = next(self._pieces, None)
-        self._left -= time.monotonic() - started
+        self._spent += time.monotonic() - started
         return piece
 
     def stop(self, *, late: bool = False) -> None:
@@ -196,38 +199,51 @@ class Answer:
         late
             Whether its time is over; else nobody waits for it any more.
         """
-        if late:
+        if self._stopped is None:
             seconds = self._context.settings.sync_seconds
-            self._stopped = ResourceError(
-                f"The query ran longer than the {seconds:g} seconds it may. "
-                "Limit it to a part of the sky, or select fewer rows."
+            self._stopped = (
+                ResourceError(
+                    f"The query ran longer than the {seconds:g} seconds it may. "
+                    "Limit it to a part of the sky, or select fewer rows."
+                )
+                if late
+                else QueryCancelledError("The query was stopped.")
             )
-        else:
-            self._stopped = QueryCancelledError("The query was stopped.")
         if self._stream is not None:
-            self._stream.cancel()
+            self._stream.cancel(self._stopped)
 
     def close(self) -> None:
-        """Give back what the query holds."""
+        """Give back what the query holds, and log how it went."""
+        if self._closed:
+            return
+        self._closed = True
         if self._stream is not None:
             self._stream.close()
-
-    def _check(self) -> None:
-        if self._stopped is not None:
-            raise self._stopped
-
-    def _reason(self, error: CerroError) -> CerroError:
-        stopped = isinstance(error, QueryCancelledError) and self._stopped is not None
-        return self._stopped or error if stopped else error
+        log.info(
+            "query by %s: %s, %d rows%s as %s in %.1f ms: %r",
+            self._caller.name or "public",
+            self.rows.error.code if self.rows.error else "ok",
+            self.rows.count,
+            " (overflow)" if self.rows.overflow else "",
+            self.question.form.name,
+            self._spent * 1e3,
+            self.question.adql[:500],
+        )
 
     def _collect(self) -> tuple[bytes, bool]:
         parts: list[bytes] = []
         size = 0
-        for piece in self._pieces:
-            parts.append(piece)
-            size += len(piece)
-            if size > HELD:
-                return b"".join(parts), False
+        try:
+            for piece in self._pieces:
+                parts.append(piece)
+                size += len(piece)
+                if size > HELD:
+                    return b"".join(parts), False
+        except ConnectionAbortedError:
+            # Nothing is sent yet, so the error can still be told as what it is.
+            if self.rows.error is not None:
+                raise self.rows.error from None
+            raise
         return b"".join(parts), True
 
     def _ahead(self, query: Query, maxrec: int) -> bool | None:
