@@ -200,9 +200,23 @@ def test_a_query_beyond_its_memory_is_told_what_to_do(
     query = compile_query(
         "SELECT x.a FROM mem.numbers x, mem.numbers y ORDER BY SIN(x.a * y.a)", long_table
     )
-    with pytest.raises(ResourceError, match="needs more memory"):
+    with pytest.raises(ResourceError, match="needs more memory and disk"):
         list(small.stream(query))
     small.close()
+
+
+@pytest.mark.req("TAP-1")
+def test_a_query_larger_than_its_memory_spills(long_table: Catalogue, tmp_path: Path) -> None:
+    small = DuckDBEngine([tmp_path / "none"], Limits("60MB", 2, tmp_path / "spill"))
+    query = compile_query("SELECT a, SIN(a) AS s FROM mem.numbers ORDER BY SIN(a)", long_table)
+    rows = spilled = 0
+    for batch in small.stream(query):
+        rows += batch.num_rows
+        spilled += any((tmp_path / "spill").rglob("*.tmp"))
+    assert rows == 3_000_000
+    assert spilled
+    small.close()
+    assert not any((tmp_path / "spill").rglob("*.tmp"))
 
 
 @pytest.mark.req("TAP-8")

@@ -49,6 +49,7 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        context.workers.submit(context.engine.warm)
         yield
         await context.close()
 

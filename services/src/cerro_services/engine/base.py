@@ -84,5 +84,8 @@ class Engine(Protocol):
             Its rows; the first can be had before the last is read. Close it in any case.
         """
 
+    def warm(self) -> None:
+        """Load what the first query would otherwise wait for."""
+
     def close(self) -> None:
         """Stop all queries and give everything back."""

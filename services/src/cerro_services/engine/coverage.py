@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from astropy import units
-from astropy.coordinates import Latitude, Longitude
-from mocpy import MOC
 
 from cerro_services.adql import Circle, Region
+
+if TYPE_CHECKING:
+    from mocpy import MOC
 
 Ranges = npt.NDArray[np.int64]
 
@@ -75,7 +76,16 @@ def merge(ranges: Ranges, limit: int) -> Ranges:
     return np.column_stack((starts, ends))
 
 
+def warm() -> None:
+    """Load what covering needs: mocpy takes a second, which no query should wait for."""
+    cover([Circle(0.0, 0.0, 1.0)])
+
+
 def _cells(region: Region) -> MOC | None:
+    from astropy import units
+    from astropy.coordinates import Latitude, Longitude
+    from mocpy import MOC
+
     bounding = region if isinstance(region, Circle) else region.bounding
     if bounding.radius > _WIDEST:
         return None

@@ -30,7 +30,7 @@ from cerro_services.engine.base import (
     ResourceError,
     Stream,
 )
-from cerro_services.engine.coverage import Ranges, cover, merge
+from cerro_services.engine.coverage import Ranges, cover, merge, warm
 from cerro_services.errors import CerroError
 from cerro_services.release import Catalog
 
@@ -106,6 +106,10 @@ class DuckDBEngine:
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise EngineError("The query did not become one SELECT.")
         return cursor.sql(statements[0]).to_arrow_reader(BATCH_ROWS)
+
+    def warm(self) -> None:
+        """Load what the first query would otherwise wait for."""
+        warm()
 
     def close(self) -> None:
         """Stop all queries and close the database."""
@@ -247,7 +251,7 @@ def _explained(error: Exception, query: Query) -> CerroError:
         return QueryCancelledError("The query was stopped.")
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in first:
         return ResourceError(
-            "The query needs more memory than it may have. Select fewer columns or rows, "
+            "The query needs more memory and disk than it may have. Select fewer columns or rows, "
             "or limit it to a part of the sky."
         )
     refused = (
