@@ -23,6 +23,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,13 @@ type ProgressCallback = Callable[[Progress], None]
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(root: str, collections: Sequence[str], run: str) -> None:
+def _start_worker(root: str, collections: Sequence[str], run: str, stop: Event) -> None:
     """Open the repository once for all quanta of this process."""
     from lsst.utils.threads import disable_implicit_threading
 
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_when_told, args=(stop,), daemon=True).start()
     logging.basicConfig(
         level=os.environ.get("CERRO_PIPELINE_LOG", "WARNING"),
         format="%(levelname)s %(name)s: %(message)s",
@@ -104,12 +105,17 @@ def _start_worker(root: str, collections: Sequence[str], run: str) -> None:
     )
 
 
-def _die_with_parent() -> None:
-    """End this process when its parent is gone: a killed parent cannot send it home."""
+def _die_when_told(stop: Event) -> None:
+    """End this process at once when its parent says so or is gone (a killed one cannot say it).
+
+    What the quantum at hand wrote is in a transaction, so nothing half done stays.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
+    gone = [parent.sentinel] if parent is not None else []
+    while not stop.is_set():
+        if multiprocessing.connection.wait(gone, timeout=0.5):
+            break
+    os._exit(1)
 
 
 def _run_quantum(task_node: bytes, quantum: bytes, quantum_id: uuid.UUID) -> str | None:
@@ -274,11 +280,12 @@ def run_pipeline(
     butler = Butler.from_config(str(root), writeable=True)
     butler.collections.register(run)
     _check_configs(butler, definition, run)
+    stop = context().Event()
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs,
         mp_context=context(),
         initializer=_start_worker,
-        initargs=(str(root), tuple(inputs), run),
+        initargs=(str(root), tuple(inputs), run, stop),
     )
     try:
         executor = SeparablePipelineExecutor(
@@ -295,6 +302,9 @@ def run_pipeline(
                 f"{Path(str(pipeline)).stem} finds no data to work on in {', '.join(inputs)}"
                 + (f" where {where}." if where else ".")
             )
+    except (KeyboardInterrupt, SystemExit):
+        stop.set()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     quanta = {label: len(ids) for label, ids in graph.quanta_by_task.items() if len(ids)}

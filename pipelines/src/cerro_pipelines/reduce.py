@@ -16,7 +16,7 @@ from .execute import ProgressCallback, run_pipeline
 from .instruments.model import Instrument
 from .workers import PIPELINES
 
-__all__ = ["DEFAULT_OUTPUT", "Reduction", "reduce"]
+__all__ = ["DEFAULT_OUTPUT", "Reduction", "choose_reduction", "reduce"]
 
 DEFAULT_OUTPUT = "reduced"
 """Collection that a reduction is found under when no other name is given."""
@@ -30,6 +30,33 @@ class Reduction:
     run: str
     sky_map: str
     quanta: dict[str, int]
+
+
+def choose_reduction(butler: Butler, name: str | None) -> str:
+    """Give the collection of a reduction: the named one, or the only one there is.
+
+    Raises
+    ------
+    RepositoryError
+        If there is no such reduction, or there are several and none is named.
+    """
+    chains = butler.collections.query_info("*", collection_types=CollectionType.CHAINED)
+    found = sorted(c.name for c in chains if any(m.startswith(f"{c.name}/") for m in c.children))
+    if name is not None:
+        if name in butler.collections.query("*"):
+            return name
+        raise repository.RepositoryError(
+            f"There is no collection {name}; reductions are {', '.join(found) or 'none'}."
+        )
+    if not found:
+        raise repository.RepositoryError(
+            "The repository holds no reduction: run `cerro pipeline reduce` first."
+        )
+    if len(found) > 1:
+        raise repository.RepositoryError(
+            f"There are several reductions: say which with --collection: {', '.join(found)}."
+        )
+    return found[0]
 
 
 def _choose(butler: Butler, name: str | None) -> Instrument:

@@ -72,6 +72,17 @@ def test_schema_before_reduce_says_so(survey_root: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.req("PIPE-7")
+def test_schema_of_an_unknown_collection_names_those_there_are(
+    survey_root: Path, tmp_path: Path
+) -> None:
+    code, _, err = run(
+        "schema", survey_root, "--name", "s", "--collection", "best", "-o", tmp_path / "s.yaml"
+    )
+    assert code == 1
+    assert "There is no collection best; reductions are none." in err
+
+
+@pytest.mark.req("PIPE-7")
 def test_schema_of_the_truth_is_written(survey_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "sim.yaml"
     code, text, _ = run(

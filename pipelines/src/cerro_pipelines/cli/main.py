@@ -193,27 +193,23 @@ def reduce(
 @pipeline.command()
 @click.argument("repo", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the schema: that of the release.")
-@click.option("--collection", default="reduced", show_default=True, help="What `reduce` wrote.")
+@click.option("--collection", default=None, help="Which reduction, if REPO has several.")
 @click.option("--description", default=None, help="One sentence on the release.")
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="File to write.")
 @clear_errors
-def schema(repo: Path, name: str, collection: str, description: str | None, out: Path) -> None:
+def schema(
+    repo: Path, name: str, collection: str | None, description: str | None, out: Path
+) -> None:
     """Write the Felis schema of the tables that the reduction of REPO made."""
-    from lsst.daf.butler import MissingCollectionError
-
     from cerro_pipelines import repository
-    from cerro_pipelines.schema.felis import SchemaError, felis_document, tables_of, write_schema
+    from cerro_pipelines.reduce import choose_reduction
+    from cerro_pipelines.schema.felis import felis_document, tables_of, write_schema
 
     butler = repository.open_repository(repo)
-    try:
-        models = tables_of(butler, [collection])
-    except MissingCollectionError as error:
-        raise SchemaError(
-            f"{repo} has no collection {collection}: run `cerro pipeline reduce {repo}` first, "
-            "or name another with --collection."
-        ) from error
+    chosen = choose_reduction(butler, collection)
+    models = tables_of(butler, [chosen])
     write_schema(felis_document(name, models, description=description), out)
     columns = sum(len(m.columns) for m in models)
     click.echo(f"Wrote {out}: {len(models)} tables, {columns} columns.")
     click.echo(f'Next: cerro release create {name} --schema {out} --title "…"')
-    click.echo(f"      cerro release ingest {name} --butler {repo} --collection {collection}")
+    click.echo(f"      cerro release ingest {name} --butler {repo} --collection {chosen}")

@@ -41,17 +41,17 @@ class SurveyConfig(pydantic.BaseModel):
     seed: int = 20260101
     ra: float = 60.0
     dec: float = -30.0
-    n_pixels: int = pydantic.Field(default=2000, ge=200, le=8000)
+    n_pixels: int = pydantic.Field(default=1700, ge=200, le=8000)
     visits_per_band: int = pydantic.Field(default=8, ge=1, le=40)
     nights: int = pydantic.Field(default=60, ge=1)
     first_night: float = 61041.0
-    dither: float = 5.0
+    dither: float = 4.5
     rotation: float = 1.0
     stars: int = 5000
     galaxies: int = 6200
-    periodic: int = 130
-    irregular: int = 60
-    supernovae: int = 14
+    periodic: int = 180
+    irregular: int = 80
+    supernovae: int = 17
     moving: int = 4
 
     @property

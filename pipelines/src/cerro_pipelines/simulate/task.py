@@ -45,7 +45,7 @@ class SimulateConfig(pipe_base.PipelineTaskConfig, pipelineConnections=SimulateC
     """What the task must know beside the truth."""
 
     seed = pex_config.Field[int](doc="Seed of the noise.", default=20260101)
-    n_pixels = pex_config.Field[int](doc="Side of the detector, pixels.", default=2000)
+    n_pixels = pex_config.Field[int](doc="Side of the detector, pixels.", default=1700)
     vignetting = pex_config.Field[float](
         doc="Loss of light in the corners, as a fraction; raw images are flat-fielded already, so "
         "that it shows in the noise only.",
