@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ResultColumn:
         return self.xtype in {"point", "circle", "polygon"}
 
 
+@lru_cache(16384)
 def from_model(column: Column) -> ResultColumn:
     """Describe a column of the data model as a column of a result.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,6 +76,7 @@ def conform(batch: pa.RecordBatch, fields: Sequence[Field]) -> list[pa.Array]:
     return [_conformed(batch.column(i), field) for i, field in enumerate(fields)]
 
 
+@lru_cache(8192)
 def _field(column: ResultColumn, given: pa.DataType) -> Field:
     if (
         pa.types.is_list(given)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
 from cerro_services.formats.fields import Field
 
 MIME = "application/x-votable+xml"
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTES = ("arraysize", "unit", "ucd", "utype", "xtype")
 
 
@@ -69,6 +72,7 @@ def failure(message: str) -> bytes:
     ).encode()
 
 
+@lru_cache(8192)
 def _field(field: Field, number: int) -> str:
     column = field.column
     name = column.name or f"col{number + 1}"
@@ -85,4 +89,4 @@ def _field(field: Field, number: int) -> str:
 
 def _clean(text: str) -> str:
     """Drop the characters that no XML document may hold (XML 1.0 §2.2)."""
-    return "".join(c for c in text if c in "\t\n\r" or (c >= "\x20" and c not in "\ufffe\uffff"))
+    return _ILLEGAL.sub("", text)
