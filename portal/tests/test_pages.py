@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.platform import free_port
+from tests.support.platform import free_port, wait_until
 from tests.support.serving import ROWS, Serving, serving
 
 from .conftest import portal_process
@@ -22,7 +22,14 @@ def text(page: str) -> str:
 
 @pytest.fixture(scope="module")
 def home(portal: str) -> str:
-    return requests.get(f"{portal}/", timeout=10).text
+    # The services' first query can take longer than a visitor is kept waiting for its columns.
+    return wait_until(
+        lambda: (
+            page if "id, ra, dec" in (page := requests.get(f"{portal}/", timeout=10).text) else ""
+        ),
+        30,
+        "the example query with columns",
+    )
 
 
 @pytest.fixture(scope="module")

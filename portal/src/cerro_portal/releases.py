@@ -18,6 +18,7 @@ FRESH_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 """How long a failure is believed before the services are asked again."""
 
+_COLUMNS_SECONDS = 1.5
 _QUERY_COLUMNS = 4
 _MAIN_TABLE = "Object"
 
@@ -55,6 +56,9 @@ class Listing(BaseModel):
 
     releases: list[ReleaseCard] = []
 
+    complete: bool = False
+    """Whether the example queries name columns; the services' first query can take long."""
+
 
 _CARDS = TypeAdapter(list[ReleaseCard])
 
@@ -81,7 +85,7 @@ class ReleaseSource:
         async with self._lock:
             if time.monotonic() >= self._until:
                 self._known = await self._ask()
-                lasts = FRESH_SECONDS if self._known.available else RETRY_SECONDS
+                lasts = FRESH_SECONDS if self._known.complete else RETRY_SECONDS
                 self._until = time.monotonic() + lasts
         return self._known
 
@@ -94,26 +98,39 @@ class ReleaseSource:
             return Listing(available=False)
         columns = await self._principal_columns() if cards else {}
         for card in cards:
-            card.example = example_query(card, columns)
-        return Listing(available=True, releases=cards)
+            card.example = example_query(card, columns or {})
+        return Listing(available=True, releases=cards, complete=columns is not None)
 
-    async def _principal_columns(self) -> dict[str, list[str]]:
-        """Give the principal columns by full table name; none if the services cannot tell."""
+    async def _principal_columns(self) -> dict[str, list[str]] | None:
+        """Give the principal columns by full table name, the most telling first, or None."""
         adql = (
-            "SELECT table_name, column_name FROM tap_schema.columns WHERE principal = 1 "
+            "SELECT table_name, column_name, ucd FROM tap_schema.columns WHERE principal = 1 "
             "ORDER BY table_name, column_index"
         )
         form = {"LANG": "ADQL", "QUERY": adql, "RESPONSEFORMAT": "csv"}
-        found: dict[str, list[str]] = defaultdict(list)
+        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
         try:
-            answer = await self._client.post("api/tap/sync", data=form)
+            answer = await self._client.post("api/tap/sync", data=form, timeout=_COLUMNS_SECONDS)
             answer.raise_for_status()
         except httpx.HTTPError:
-            return {}
+            return None
         for row in csv.DictReader(io.StringIO(answer.text)):
             if row.get("table_name") and row.get("column_name"):
-                found[row["table_name"]].append(row["column_name"])
-        return dict(found)
+                rank = _interest(row.get("ucd") or "")
+                found[row["table_name"]].append((rank, row["column_name"]))
+        return {
+            table: [name for _, name in sorted(columns, key=lambda column: column[0])]
+            for table, columns in found.items()
+        }
+
+
+def _interest(ucd: str) -> int:
+    """Rank a column for a first look at a table: identifier, position, brightness, the rest."""
+    wanted = ("meta.id", "pos.eq.ra", "pos.eq.dec", "phot.mag", "phot.flux")
+    for rank, word in enumerate(wanted):
+        if ucd.startswith(word) and (rank > 2 or ucd.endswith("meta.main")):
+            return rank
+    return len(wanted)
 
 
 def example_query(release: ReleaseCard, columns: dict[str, list[str]]) -> str:
