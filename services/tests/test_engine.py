@@ -125,7 +125,9 @@ def test_the_database_itself_opens_nothing_else(
         engine.stream(forged).begin()
     # Below the check for SELECT the settings refuse it as well.
     with pytest.raises(duckdb.Error):
-        engine._connection.cursor().execute(sql.format(spill=tmp_path)).fetchall()
+        engine._wide.cursor().execute(sql.format(spill=tmp_path)).fetchall()
+    with pytest.raises(duckdb.Error):
+        engine._little.cursor().execute(sql.format(spill=tmp_path)).fetchall()
 
 
 @pytest.mark.req("TAP-9")
