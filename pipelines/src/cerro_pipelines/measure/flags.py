@@ -28,8 +28,8 @@ def pixel_flags(mask: np.ndarray, x: Floats, y: Floats) -> dict[str, Bools]:
     """
     ix, iy = split_position(np.nan_to_num(x))[0], split_position(np.nan_to_num(y))[0]
     _, inside = pixel_indices((mask.shape[0], mask.shape[1]), ix, iy, _NEAR)
-    near = np.bitwise_or.reduce(cut(mask, ix, iy, _NEAR).reshape(len(ix), -1), axis=1)
-    centre = np.bitwise_or.reduce(cut(mask, ix, iy, 1).reshape(len(ix), -1), axis=1)
+    near = np.bitwise_or.reduce(cut(mask, ix, iy, _NEAR), axis=(1, 2))
+    centre = np.bitwise_or.reduce(cut(mask, ix, iy, 1), axis=(1, 2))
     outside = ~inside.all(axis=(1, 2))
 
     def has(bits: np.ndarray, plane: Plane) -> Bools:
