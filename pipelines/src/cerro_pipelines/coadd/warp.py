@@ -57,7 +57,7 @@ def overlap(mapping: PixelMapping, target_shape: tuple[int, int]) -> tuple[slice
     tuple of slice or None
         Rows and columns of the patch; None where the two do not meet.
     """
-    step = 8
+    step = 32
     y = np.append(np.arange(0, mapping.shape[0], step), mapping.shape[0] - 1)
     x = np.append(np.arange(0, mapping.shape[1], step), mapping.shape[1] - 1)
     grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
@@ -154,10 +154,11 @@ def warp(
     resampled = ndimage.map_coordinates(
         clean, coordinates, order=3, mode="nearest", output=np.float32
     )
-    near_y = np.clip(np.rint(coordinates[0]).astype(np.intp), 0, high_y - low_y - 1)
-    near_x = np.clip(np.rint(coordinates[1]).astype(np.intp), 0, high_x - low_x - 1)
-    spread = variance[part][near_y, near_x].astype(np.float32)
-    bits = _spread_bits(mask[part])[near_y, near_x]
+    near_y = np.clip((coordinates[0] + 0.5).astype(np.int32), 0, high_y - low_y - 1)
+    near_x = np.clip((coordinates[1] + 0.5).astype(np.int32), 0, high_x - low_x - 1)
+    nearest = near_y * np.int32(high_x - low_x) + near_x
+    spread = np.ascontiguousarray(variance[part], np.float32).reshape(-1)[nearest]
+    bits = np.ascontiguousarray(_spread_bits(mask[part])).reshape(-1)[nearest]
     if conserve_flux:
         area = mapping.area(rows, columns).astype(np.float32)
         resampled *= area
@@ -213,7 +214,7 @@ def warp_psf(
             at_x = np.rint(x) - phase_x / OVERSAMPLE
             at_y = np.rint(y) - phase_y / OVERSAMPLE
             star_x, star_y = (float(v[0]) for v in mapping(np.array([at_x]), np.array([at_y])))
-            stamp = psf.draw(np.array([star_x]), np.array([star_y]))[0]
+            stamp = psf.draw_one(star_x, star_y)
             corner_x = np.floor(star_x + 0.5) - reach
             corner_y = np.floor(star_y + 0.5) - reach
             rows = np.flatnonzero((grid - phase_y) % OVERSAMPLE == 0)

@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 
 from cerro_pipelines.difference.subtract import Difference
 from cerro_pipelines.measure.apertures import adaptive_moments, aperture_flux
-from cerro_pipelines.measure.detect import detect
 from cerro_pipelines.measure.models import fit_points
 from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
@@ -110,21 +109,14 @@ def detect_differences(
     image, psf = difference.image, difference.psf
     light = ndimage.maximum_filter(np.maximum(template, 0.0), size=3)
     variance = (difference.variance + np.square(subtraction_error * light)).astype(np.float32)
-    kernel = np.maximum(psf.image(2), 0.0)
-    positions, signs = [], []
+    place, sign_of = _peaks(image, variance, good, psf.sigma, 0.9 * threshold)
+    refined = np.empty((5, len(place)))
     for sign in (1.0, -1.0):
-        found = detect(
-            np.float32(sign) * image, variance, ~good, kernel,
-            threshold=threshold, min_area=3, deblend_contrast=0.01,
-        )  # fmt: skip
-        positions.append(np.column_stack([found.x, found.y]))
-        signs.append(np.full(len(found), sign))
-    place, sign_of = np.concatenate(positions), np.concatenate(signs)
-    refined = [
-        fit_points(np.float32(s) * image, variance, good, p[:, 0], p[:, 1], psf, radius=6)
-        for s, p in zip((1.0, -1.0), positions, strict=True)
-    ]
-    x, y, x_error, y_error = (np.concatenate([r[k] for r in refined]) for k in range(4))
+        own = sign_of == sign
+        refined[:, own] = fit_points(
+            np.float32(sign) * image, variance, good, place[own, 0], place[own, 1], psf, radius=6
+        )
+    x, y, x_error, y_error = refined[:4]
     stamps = psf.draw(x, y, _STAMP)
     flux, error, coverage = psf_amplitudes(image, difference.variance, good, stamps, x, y)
     _, cautious, _ = psf_amplitudes(image, variance, good, stamps, x, y)
@@ -144,6 +136,20 @@ def detect_differences(
         x[keep], y[keep], x_error[keep], y_error[keep], flux[keep], error[keep], ratio[keep],
         within, within_error, np.where(failed[:, None], np.nan, moments), dipole[keep],
     )  # fmt: skip
+
+
+def _peaks(
+    image: Floats, variance: Floats, good: Bools, sigma: float, threshold: float
+) -> tuple[Floats, Floats]:
+    """Extremes of the image smoothed by about its PSF: positions (n, 2) as x and y, and signs (n,)."""
+    smooth = ndimage.gaussian_filter(np.where(good, image, np.float32(0.0)), sigma, truncate=3.0)
+    # White noise smoothed by a Gaussian falls by this factor.
+    noise = np.sqrt(variance) / np.float32(2.0 * np.sqrt(np.pi) * sigma)
+    score = np.abs(smooth) / noise
+    candidates = (score > threshold) & good
+    top = ndimage.maximum_filter(score, size=5)
+    rows, columns = np.nonzero(candidates & (score == top))
+    return np.column_stack([columns, rows]).astype(np.float64), np.sign(smooth[rows, columns])
 
 
 def _dipoles(

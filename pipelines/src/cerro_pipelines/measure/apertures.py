@@ -9,6 +9,8 @@ import numpy as np
 from cerro_pipelines.measure.stamps import Bools, Floats
 
 KRON_FACTOR = 2.5
+_MOMENTS_RADIUS = 9  # pixels: half width of the stamps on which moments are first measured
+_CHUNK = 128  # sources at a time: their stamps stay in the processor's cache
 _LEAST_KRON = 3.5  # pixels: a smaller ellipse would lose most of the PSF
 
 
@@ -147,7 +149,7 @@ def kron_flux(
 
 
 def adaptive_moments(
-    stamps: Floats, dx: Floats, dy: Floats, sigma: float, *, iterations: int = 12
+    stamps: Floats, dx: Floats, dy: Floats, sigma: float, *, iterations: int = 10
 ) -> tuple[Floats, Bools]:
     """Measure second moments with the elliptical Gaussian weight that matches the source.
 
@@ -172,21 +174,44 @@ def adaptive_moments(
     --------
     Bernstein & Jarvis 2002, AJ 123, 583, section 3.1.
     """
-    x, y = _offsets(dx, dy, stamps.shape[1] // 2)
     count, half = len(dx), stamps.shape[1] // 2
+    inner = min(half, max(_MOMENTS_RADIUS, int(np.ceil(4.0 * sigma))))
+    core = slice(half - inner, half + inner + 1)
+    moments, failed = np.empty((count, 3)), np.empty(count, dtype=bool)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        moments[part], failed[part] = _adapt(
+            stamps[part, core, core], dx[part], dy[part], sigma, iterations
+        )
+    if inner < half:
+        # The few sources that are large against this core need all of their stamp.
+        size = 0.5 * (moments[:, 0] + moments[:, 1])
+        large = np.flatnonzero((failed & ~np.isnan(size)) | (size > (inner / 3.0) ** 2))
+        if large.size:
+            moments[large], failed[large] = _adapt(
+                stamps[large], dx[large], dy[large], sigma, iterations
+            )
+    return moments, failed
+
+
+def _adapt(
+    stamps: Floats, dx: Floats, dy: Floats, sigma: float, iterations: int
+) -> tuple[Floats, Bools]:
+    count, half = len(dx), stamps.shape[1] // 2
+    x, y = _offsets(dx, dy, half)
     start = np.tile([sigma**2, sigma**2, 0.0], (count, 1))
     moments = start.copy()
     failed = np.zeros(count, dtype=bool)
-    powers = np.stack([np.broadcast_to(v, stamps.shape) for v in (x * x, y * y, x * y)])
+    powers = np.stack([np.broadcast_to(v, stamps.shape) for v in (x * x, y * y, x * y)], axis=-1)
+    powers = powers.reshape(count, -1, 3)
+    flat = stamps.reshape(count, 1, -1)
     for _ in range(iterations):
         xx, yy, xy = moments.T
         det = np.maximum(xx * yy - xy * xy, 1e-6)
-        form = (yy / det).astype(np.float32)[:, None, None] * powers[0]
-        form = form + (xx / det).astype(np.float32)[:, None, None] * powers[1]
-        form = form - (2.0 * xy / det).astype(np.float32)[:, None, None] * powers[2]
-        light = stamps * np.exp(-0.5 * form)
+        form = np.column_stack([yy / det, xx / det, -2.0 * xy / det]).astype(np.float32)
+        light = flat * np.exp(-0.5 * (powers @ form[:, :, None]))[:, None, :, 0]
         total = light.sum(axis=(1, 2), dtype=np.float64)
-        second = np.einsum("nij,knij->nk", light, powers).astype(np.float64)
+        second = (light @ powers)[:, 0].astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             # A Gaussian seen through its own weight shows half its moments.
             new = 2.0 * second / total[:, None]

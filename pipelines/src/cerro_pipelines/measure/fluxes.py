@@ -100,62 +100,90 @@ def fit_fluxes(
     if count == 0:
         none = np.zeros(0)
         return LinearFit(none, none, none, none, np.zeros(shape))
-    design, total = _design(shape, good, templates, count)
-    power = np.asarray(design.multiply(design).sum(axis=1)).ravel()
-    coverage = power / np.maximum(total, 1e-30)
+    design, order, pixels = _design(shape, good, templates)
+    # Work in the order of the rows; `order` brings results back to that of the sources.
+    total = np.empty(count)
+    for t in templates:
+        total[t.members] = np.einsum("nij,nij->n", t.stamps, t.stamps, dtype=np.float64)
+    transposed = design.T.tocsr()
+    normal = (design @ transposed).tocsr().astype(np.float64)
+    power = normal.diagonal()
+    coverage = power / np.maximum(total[order], 1e-30)
     usable = coverage > 0.1
     scale = np.where(usable, 1.0 / np.sqrt(np.maximum(power, 1e-30)), 0.0)
-    data = np.where(good, image, 0.0).reshape(-1).astype(np.float64)
-    transposed = design.T.tocsr()
-    normal = (design @ transposed).tocsr()
+    data = image.reshape(-1)[pixels].astype(np.float64)
     # Scaled to unit diagonal, the normal matrix of lightly overlapping templates is near identity.
     scaled = (sparse.diags(scale) @ normal @ sparse.diags(scale)).tocsr()
     flux = scale * _conjugate_gradient(scaled, scale * (design @ data), iterations, tolerance)
-    model = transposed @ flux
+    whole = np.zeros(good.size, np.float32)
+    whole[pixels] = transposed @ flux
     error = np.full(count, np.nan)
     if errors:
         spread = design.copy()
-        spread.data *= np.where(good, variance, 0.0).reshape(-1)[spread.indices]
+        spread.data *= variance.reshape(-1)[pixels][spread.indices]
         noise = (spread @ transposed).tocsr()
         x, y = np.empty(count), np.empty(count)
         for t in templates:
             x[t.members], y[t.members] = t.ix, t.iy
         reach = float(min(t.stamps.shape[1] for t in templates))
-        error = _errors(normal, noise, x, y, reach, power)
+        error = _errors(normal, noise, x[order], y[order], reach, power)
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = np.clip(np.where(design @ model > 0, flux * power / (design @ model), 1.0), 0.0, 1.0)
+        under = normal @ flux
+        own = np.clip(np.where(under > 0, flux * power / under, 1.0), 0.0, 1.0)
+    back = np.empty(count, dtype=np.intp)
+    back[order] = np.arange(count)
     return LinearFit(
-        np.where(usable, flux, np.nan),
-        np.where(usable, error, np.nan),
-        coverage,
-        1.0 - own,
-        model.reshape(shape),
+        np.where(usable, flux, np.nan)[back],
+        np.where(usable, error, np.nan)[back],
+        coverage[back],
+        (1.0 - own)[back],
+        whole.reshape(shape),
     )
 
 
 def _design(
-    shape: tuple[int, int], good: Bools, templates: Sequence[Templates], count: int
-) -> tuple[sparse.csr_matrix, Floats]:
-    """The templates as rows over the flattened image, and their power on all pixels."""
+    shape: tuple[int, int], good: Bools, templates: Sequence[Templates]
+) -> tuple[sparse.csr_matrix, Ints, Ints]:
+    """The templates as rows over the pixels that any of them uses; which source is in each row;
+    and those pixels.
+    """
     columns: list[np.ndarray] = []
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
     order: list[np.ndarray] = []
-    total = np.zeros(count)
     flat = np.ascontiguousarray(good).reshape(-1)
+    used = np.zeros(flat.size, dtype=bool)
     for t in templates:
         indices, inside = pixel_indices(shape, t.ix, t.iy, t.stamps.shape[1] // 2)
         use = inside & flat[indices]
-        total[t.members] = np.einsum("nij,nij->n", t.stamps, t.stamps, dtype=np.float64)
-        columns.append(indices[use])
-        values.append(t.stamps[use].astype(np.float64))
-        sizes.append(use.sum(axis=(1, 2)))
-        order.append(t.members)
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    rows = sparse.csr_matrix(
-        (np.concatenate(values), np.concatenate(columns), starts), shape=(count, flat.size)
+        whole = use.all(axis=(1, 2))
+        # Most stamps are whole: no pixels to pick out, which would cost more than all else here.
+        for rows, picked in ((whole, None), (~whole, use[~whole])):
+            if not rows.any():
+                continue
+            everything = bool(rows.all())
+            place = indices if everything else indices[rows]
+            stamps = t.stamps if everything else t.stamps[rows]
+            columns.append(place.reshape(-1) if picked is None else place[picked])
+            values.append(stamps.reshape(-1) if picked is None else stamps[picked])
+            size = np.full(len(place), place[0].size) if picked is None else picked.sum(axis=(1, 2))
+            sizes.append(size)
+            order.append(t.members[rows])
+            used[columns[-1]] = True
+    # Only pixels in use become columns: an image has millions, most of them sky.
+    pixels = np.flatnonzero(used)
+    place_of = np.empty(flat.size, np.int32)
+    place_of[pixels] = np.arange(pixels.size, dtype=np.int32)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int32)
+    design = sparse.csr_matrix(
+        (
+            np.concatenate(values, dtype=np.float32),
+            place_of[np.concatenate(columns)],
+            starts,
+        ),
+        shape=(len(starts) - 1, pixels.size),
     )
-    return rows[np.argsort(np.concatenate(order), kind="stable")], total
+    return design, np.concatenate(order), pixels
 
 
 def _conjugate_gradient(

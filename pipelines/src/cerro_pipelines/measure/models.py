@@ -138,10 +138,9 @@ def fit_models(
     guess: Models,
     psf: PsfModel,
     *,
-    rounds: int = 5,
-    final: bool = True,
+    rounds: int = 3,
 ) -> Models:
-    """Fit all sources of an image.
+    """Fit all sources of an image, and tell point sources from galaxies and galaxies' profiles.
 
     Parameters
     ----------
@@ -155,8 +154,6 @@ def fit_models(
         PSF of the image.
     rounds
         Times that all sources take a step.
-    final
-        Fit again after point sources and profiles of galaxies were told apart.
 
     Returns
     -------
@@ -165,17 +162,34 @@ def fit_models(
     """
     if len(guess) == 0:
         return guess
-    mixture = psf_mixture(psf)
-    models = replace(guess, extended=np.ones(len(guess), dtype=bool))
+    models = refine_models(image, variance, good, guess, psf, rounds=rounds)
+    return _choose_profiles(image, variance, good, models, psf, psf_mixture(psf))
+
+
+def refine_models(
+    image: Floats,
+    variance: Floats,
+    good: Bools,
+    models: Models,
+    psf: PsfModel,
+    *,
+    rounds: int = 3,
+) -> Models:
+    """Let sources of known kind take further steps; those that lose their extent become points.
+
+    Parameters
+    ----------
+    image, variance, good, models, psf, rounds
+        As for `fit_models`.
+    """
+    if len(models) == 0:
+        return models
+    guess, mixture = models, psf_mixture(psf)
     for _ in range(rounds):
         models = _round(image, variance, good, models, guess, psf, mixture)
     # A hint of extent is enough to be drawn as a galaxy: a faint one taken for a star would lose a
     # third of its flux, while a star drawn as a tiny galaxy is still a star.
-    models = replace(models, extended=resolved(models, psf, 1.0))
-    models = _choose_profiles(image, variance, good, models, guess, psf, mixture)
-    for _ in range(2 if final else 0):
-        models = _round(image, variance, good, models, guess, psf, mixture)
-    return models
+    return replace(models, extended=models.extended & resolved(models, psf, 1.0))
 
 
 def join(first: Models, second: Models) -> Models:
@@ -196,7 +210,7 @@ def fit_points(
     y: Floats,
     psf: PsfModel,
     *,
-    radius: int = 8,
+    radius: int = 6,
     rounds: int = 2,
 ) -> tuple[Floats, Floats, Floats, Floats, Bools]:
     """Refine the positions of sources by fitting point sources, neighbours included.
@@ -411,7 +425,6 @@ def _choose_profiles(
     variance: Floats,
     good: Bools,
     models: Models,
-    guess: Models,
     psf: PsfModel,
     mixture: PsfMixture,
 ) -> Models:

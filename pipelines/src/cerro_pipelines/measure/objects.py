@@ -20,6 +20,7 @@ from cerro_pipelines.measure.models import (
     fit_models,
     initial_models,
     join,
+    refine_models,
     resolved,
 )
 from cerro_pipelines.measure.photometry import Photometry, measure
@@ -213,7 +214,7 @@ def _find_models(
     image, variance, good, psf = combined.image, combined.variance, combined.good, combined.psf
     own = footprints(found)
     guess = initial_models(found.x, found.y, _moments(found), found.area, psf)
-    rough = fit_models(image, variance, good, guess, psf, rounds=3, final=False)
+    rough = fit_models(image, variance, good, guess, psf)
     hidden = _hidden(combined, rough, saturated, threshold)
     area = found.area
     if len(hidden):
@@ -226,9 +227,9 @@ def _find_models(
         alone = np.arange(len(host)) + own.max(initial=0) + 1
         own = np.concatenate([own, np.where(host > 0, host, alone)])
         more = initial_models(hidden.x, hidden.y, _moments(hidden), hidden.area, psf)
-        rough, guess = join(rough, more), join(guess, more)
+        rough = join(rough, more)
         area = np.concatenate([area, hidden.area])
-    models = fit_models(image, variance, good, rough, psf, rounds=3)
+    models = refine_models(image, variance, good, rough, psf)
     return models, area, own
 
 

@@ -7,14 +7,19 @@ costs as many Gaussians as its profile has components times those of the PSF.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import nnls
 from scipy.special import gamma, gammainc, gammaincinv
 
+from cerro_pipelines.measure.optimize import fit_parameters
 from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.stamps import Floats
+
+
+_MIXTURE_RADIUS = 15  # pixels within which Gaussians are fitted to a PSF
+_CACHED_PIXELS = 32_768  # of one array of stamps; a dozen of them are in use at once
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class PsfMixture:
     xy: Floats
 
 
+@lru_cache(maxsize=16)  # by identity: the same PSF is asked for by every step of a fit
 def psf_mixture(psf: PsfModel, components: int = 3) -> PsfMixture:
     """Fit Gaussians to a PSF.
 
@@ -92,7 +98,8 @@ def psf_mixture(psf: PsfModel, components: int = 3) -> PsfMixture:
     components
         Number of Gaussians.
     """
-    image = psf.image()
+    image = psf.image(_MIXTURE_RADIUS)
+    total = float(psf.image().sum())
     radius = image.shape[0] // 2
     offset = np.arange(-radius, radius + 1, dtype=np.float64)
     dx, dy = offset[None, :], offset[:, None]
@@ -125,9 +132,8 @@ def psf_mixture(psf: PsfModel, components: int = 3) -> PsfMixture:
     high = np.concatenate(
         [np.full(components, np.log((2.0 * radius) ** 2)), np.ones(components), [0.6, 0.6]]
     )
-    fit = least_squares(deviation, start, bounds=(low, high), max_nfev=60)
-    weight, xx, yy, xy = parts(fit.x)
-    weight = weight * image.sum() / max(weight.sum(), 1e-30)
+    weight, xx, yy, xy = parts(fit_parameters(deviation, start, low, high, rounds=60))
+    weight = weight * total / max(weight.sum(), 1e-30)
     return PsfMixture(weight, xx, yy, xy)
 
 
@@ -165,10 +171,22 @@ def draw_galaxies(
         Single precision.
     """
     count, size = len(dx), 2 * radius + 1
+    out = np.zeros((6 if gradient else 1, count, size, size), dtype=np.float32)
+    # A few sources at a time, so that the work stays in the processor's cache.
+    chunk = max(_CACHED_PIXELS // size**2, 1)
+    for start in range(0, count, chunk):
+        part = slice(start, start + chunk)
+        _draw_chunk(profile, psf, dx[part], dy[part], shape[part], out[:, part])
+    return out if gradient else out[0]
+
+
+def _draw_chunk(
+    profile: Mixture, psf: PsfMixture, dx: Floats, dy: Floats, shape: Floats, out: Floats
+) -> None:
+    radius = out.shape[2] // 2
     offset = np.arange(-radius, radius + 1, dtype=np.float32)
     px = (offset[None, :] - dx[:, None]).astype(np.float32)[:, None, :]
     py = (offset[None, :] - dy[:, None]).astype(np.float32)[:, :, None]
-    out = np.zeros((6 if gradient else 1, count, size, size), dtype=np.float32)
     for share, scale in zip(profile.weight, profile.variance, strict=True):
         for weight, xx, yy, xy in zip(psf.weight, psf.xx, psf.yy, psf.xy, strict=True):
             a = scale * shape[:, 0] + xx
@@ -177,18 +195,20 @@ def draw_galaxies(
             det = np.maximum(a * b - c * c, 1e-6)
             ia, ib, ic = (v.astype(np.float32)[:, None, None] for v in (b / det, a / det, -c / det))
             norm = (share * weight / (2 * np.pi * np.sqrt(det))).astype(np.float32)[:, None, None]
-            if not gradient:
-                power = (-0.5 * ia) * px * px + (-0.5 * ib) * py * py - (ic * px) * py
-                out[0] += norm * np.exp(power)
-                continue
             ux = ia * px + ic * py
             uy = ic * px + ib * py
-            g = norm * np.exp(-0.5 * (ux * px + uy * py))
+            g = ux * px
+            g += uy * py
+            g *= np.float32(-0.5)
+            np.exp(g, out=g)
+            g *= norm
             out[0] += g
+            if len(out) == 1:
+                continue
             out[1] += g * ux
             out[2] += g * uy
             half = np.float32(0.5 * scale) * g
             out[3] += half * (ux * ux - ia)
             out[4] += half * (uy * uy - ib)
-            out[5] += (2.0 * half) * (ux * uy - ic)
-    return out if gradient else out[0]
+            half += half
+            out[5] += half * (ux * uy - ic)

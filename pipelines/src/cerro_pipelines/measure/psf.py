@@ -59,7 +59,7 @@ class PsfModel:
     @cached_property
     def sigma(self) -> float:
         """Width of the Gaussian that the PSF's core resembles (adaptive moments), in pixels."""
-        stamp = self.draw(np.zeros(1), np.zeros(1))[0].astype(np.float64)
+        stamp = self.image()
         offsets = np.arange(-self.radius, self.radius + 1)
         r2 = offsets[:, None] ** 2 + offsets[None, :] ** 2
         sigma2 = 2.0
@@ -79,7 +79,7 @@ class PsfModel:
     @cached_property
     def effective_area(self) -> float:
         """Noise-equivalent area ``1 / sum(psf**2)``, in pixels."""
-        stamp = self.draw(np.zeros(1), np.zeros(1))[0].astype(np.float64)
+        stamp = self.image()
         return float(1.0 / (stamp**2).sum())
 
     def draw(
@@ -124,9 +124,30 @@ class PsfModel:
         index = np.clip(((offset + 0.5) * _PHASES).astype(np.intp), 0, _PHASES - 1)
         return index, (offset - ((index + 0.5) / _PHASES - 0.5)).astype(np.float32)
 
+    def draw_one(self, x: float, y: float, radius: int | None = None) -> Floats:
+        """Draw one star exactly, without the table that pays for many.
+
+        Parameters
+        ----------
+        x, y
+            Position in pixels.
+        radius
+            Half width of the stamp, centred on the nearest pixel.
+
+        Returns
+        -------
+        ndarray, shape (s, s)
+            Double precision.
+        """
+        radius = self.radius if radius is None else min(radius, self.radius)
+        offsets = np.arange(-radius, radius + 1, dtype=np.float64)
+        dx, dy = (float(v - np.floor(v + 0.5)) for v in (x, y))
+        stamp: Floats = self._spline(offsets - dy, offsets - dx)
+        return stamp
+
     def image(self, radius: int | None = None) -> Floats:
         """Draw the PSF centred on a pixel, shape (s, s), double precision."""
-        return self.draw(np.zeros(1), np.zeros(1), radius)[0].astype(np.float64)
+        return self.draw_one(0.0, 0.0, radius)
 
 
 def moffat(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import least_squares
 
+from cerro_pipelines.measure.optimize import fit_parameters
 from cerro_pipelines.measure.psf import PsfModel, seeing_profile
 from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
@@ -195,7 +195,7 @@ def _fit_stars(
     )
     # Stars whose guess has crossed into another pixel are still drawn about their first one.
     moved = (split_position(x)[0] != ix) | (split_position(y)[0] != iy)
-    core = psf.draw(np.zeros(1), np.zeros(1), radius)[0].astype(np.float64)
+    core = psf.image(radius)
     core = weight * np.sqrt(np.maximum(core, 0.0))
     flux = np.einsum("nij,nij,nij->n", data, value, core) / np.einsum(
         "nij,nij,nij->n", value, value, core
@@ -245,16 +245,12 @@ def _fit_profile(
         result: Floats = (p[5] * seeing_profile(dx, dy, *p[:5]) - value) / scale
         return result
 
-    fit = least_squares(
-        deviation,
-        np.append(shape, 1.0),
-        bounds=([0.7, 1.5, 0.0, -0.6, -0.6, 0.5], [40.0, 15.0, 0.6, 0.6, 0.6, 2.0]),
-        loss="soft_l1",
-        f_scale=3.0,
-        x_scale=[0.1, 0.3, 0.05, 0.01, 0.01, 0.01],
-        max_nfev=15,
+    low = np.array([0.7, 1.5, 0.0, -0.6, -0.6, 0.5])
+    high = np.array([40.0, 15.0, 0.6, 0.6, 0.6, 2.0])
+    best = fit_parameters(
+        deviation, np.append(shape, 1.0), low, high, robust=3.0, rounds=12
     )
-    return fit.x[:5], float(fit.x[5])
+    return best[:5], float(best[5])
 
 
 def _residual_map(

@@ -18,7 +18,7 @@ from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.psf_fit import PsfError, PsfFit, fit_psf, select_stars
 from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
-_PSF_STAMP = 9  # pixels: half width of the fits
+_PSF_STAMP = 8  # pixels: half width of the fits
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def extendedness(
 
 def psf_moments(psf: PsfModel) -> Floats:
     """Adaptive second moments xx, yy, xy of a PSF, in pixels squared."""
-    stamp = psf.draw(np.zeros(1), np.zeros(1))
+    stamp = psf.image()[None]
     moments, _ = adaptive_moments(stamp, np.zeros(1), np.zeros(1), psf.sigma)
     own: Floats = moments[0]
     return own
