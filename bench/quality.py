@@ -123,7 +123,9 @@ def object_quality(objects: Table, truth: Table, bands: list[str]) -> dict[str, 
     offset = np.sqrt(np.sum((there[matched] - here[rows]) ** 2, axis=1)) / _ARCSEC * 1000.0
     for low, high in ((17, 20), (20, 22), (22, 24)):
         own = star[matched] & (magnitude[matched] >= low) & (magnitude[matched] < high)
-        figures[f"astrometry_median_{reference}_{low}_to_{high}_mas"] = float(np.median(offset[own]))
+        figures[f"astrometry_median_{reference}_{low}_to_{high}_mas"] = float(
+            np.median(offset[own])
+        )
     for band in bands:
         figures |= _flux_quality(objects[rows], fluxes[band][matched], star[matched], band)
     return figures
@@ -133,7 +135,10 @@ def _flux_quality(
     objects: Table, flux: np.ndarray, star: np.ndarray, band: str
 ) -> dict[str, float | str]:
     figures: dict[str, float | str] = {}
-    for name, column, sort in (("stars_psf", "psfFlux", star), ("galaxies_cModel", "cModelFlux", ~star)):
+    for name, column, sort in (
+        ("stars_psf", "psfFlux", star),
+        ("galaxies_cModel", "cModelFlux", ~star),
+    ):
         value = np.asarray(objects[f"{band}_{column}"], float)
         error = np.asarray(objects[f"{band}_{column}Err"], float)
         noise = np.asarray(objects[f"{band}_psfFluxErr"], float)
@@ -162,7 +167,11 @@ def variable_quality(
     """
     here = _vectors(dia_objects["ra"], dia_objects["dec"])
     tree = cKDTree(here)
-    kind = np.asarray(truth["variableType"].filled("") if hasattr(truth["variableType"], "filled") else truth["variableType"]).astype(str)
+    kind = np.asarray(
+        truth["variableType"].filled("")
+        if hasattr(truth["variableType"], "filled")
+        else truth["variableType"]
+    ).astype(str)
     figures: dict[str, float | str] = {
         "dia_objects": len(dia_objects),
         "dia_sources": len(dia_sources),
@@ -199,7 +208,9 @@ def variable_quality(
         ]
         true_dia[near] = True
         recovered.append(near.size > 0)
-    figures["moving_detections_recovered_%"] = 100.0 * float(np.mean(recovered)) if recovered else np.nan
+    figures["moving_detections_recovered_%"] = (
+        100.0 * float(np.mean(recovered)) if recovered else np.nan
+    )
     near_variable, _ = cKDTree(there[varying]).query(positions)
     true_dia |= near_variable < _MATCH * _ARCSEC
     figures["dia_source_purity_%"] = 100.0 * float(true_dia.mean())
@@ -342,14 +353,30 @@ def judge_simulated(root: Path, collection: str) -> dict[str, float | str]:
         table("dia_object"), table("dia_source"), truth, table("truth_visit"), table("truth_moving")
     )
     forced = table("forced_source")
-    constant = cKDTree(
-        _vectors(*(np.asarray(truth[c])[np.asarray(truth["isVariable"], bool)] for c in ("ra", "dec")))
-    ).query(_vectors(objects["coord_ra"], objects["coord_dec"]))[0] > 2.0 * _ARCSEC
+    constant = (
+        cKDTree(
+            _vectors(
+                *(
+                    np.asarray(truth[c])[np.asarray(truth["isVariable"], bool)]
+                    for c in ("ra", "dec")
+                )
+            )
+        ).query(_vectors(objects["coord_ra"], objects["coord_dec"]))[0]
+        > 2.0 * _ARCSEC
+    )
     for band in bands:
-        figures |= repeatability(forced, objects, band) if constant.all() else repeatability(
-            forced[np.isin(np.asarray(forced["objectId"]), np.asarray(objects["objectId"])[constant])],
-            objects,
-            band,
+        figures |= (
+            repeatability(forced, objects, band)
+            if constant.all()
+            else repeatability(
+                forced[
+                    np.isin(
+                        np.asarray(forced["objectId"]), np.asarray(objects["objectId"])[constant]
+                    )
+                ],
+                objects,
+                band,
+            )
         )
     return figures
 

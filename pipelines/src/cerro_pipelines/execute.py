@@ -93,6 +93,9 @@ def _start_worker(root: str, collections: Sequence[str], run: str, stop: Event) 
         level=os.environ.get("CERRO_PIPELINE_LOG", "WARNING"),
         format="%(levelname)s %(name)s: %(message)s",
     )
+    if not _LOG.isEnabledFor(logging.INFO):
+        # We say ourselves, in one line, what failed.
+        logging.getLogger("lsst.pipe.base.single_quantum_executor").setLevel(logging.CRITICAL)
     # Two processes on two cores: threads of BLAS in each would only get in each other's way.
     disable_implicit_threading()
     butler = Butler.from_config(root, collections=list(collections), run=run, writeable=True)

@@ -123,7 +123,9 @@ def build_coadd(
                 int(image.info.detector or 0),
                 float(image.info.mjd_mid or 0.0),
                 weights[-1],
-                tuple((round(float(x), 2), round(float(y), 2)) for x, y in zip(px, py, strict=True)),
+                tuple(
+                    (round(float(x), 2), round(float(y), 2)) for x, y in zip(px, py, strict=True)
+                ),
             )
         )
         filters.add(image.info.physical_filter or band)
@@ -155,9 +157,7 @@ def build_coadd(
         pixel_scale=scale,
         seeing=psf.fwhm * scale,
     )
-    coadd = Exposure(
-        result.image, variance, mask, wcs, info, None, "nJy", patch.x0, patch.y0
-    )
+    coadd = Exposure(result.image, variance, mask, wcs, info, None, "nJy", patch.x0, patch.y0)
     text = json.dumps([[i.visit, i.detector, i.mjd, i.weight, i.outline] for i in inputs])
     coadd.extra[_INPUTS] = text
     return attach_psf(coadd, psf)

@@ -204,9 +204,7 @@ def warp_psf(
     half = (radius + 1) * OVERSAMPLE
     grid = np.arange(-half, half + 1)
     samples = np.zeros((grid.size, grid.size))
-    area = float(
-        mapping.area(slice(int(y), int(y) + 2), slice(int(x), int(x) + 2)).mean()
-    )
+    area = float(mapping.area(slice(int(y), int(y) + 2), slice(int(x), int(x) + 2)).mean())
     reach = psf.radius
     for phase_y in range(OVERSAMPLE):
         for phase_x in range(OVERSAMPLE):
@@ -221,9 +219,7 @@ def warp_psf(
             columns = np.flatnonzero((grid - phase_x) % OVERSAMPLE == 0)
             offset_y = (grid[rows] - phase_y) // OVERSAMPLE
             offset_x = (grid[columns] - phase_x) // OVERSAMPLE
-            py, px = np.meshgrid(
-                np.rint(y) + offset_y, np.rint(x) + offset_x, indexing="ij"
-            )
+            py, px = np.meshgrid(np.rint(y) + offset_y, np.rint(x) + offset_x, indexing="ij")
             tx, ty = mapping(px.ravel(), py.ravel())
             values = ndimage.map_coordinates(
                 stamp.astype(np.float64),

@@ -152,9 +152,7 @@ def _peaks(
     return np.column_stack([columns, rows]).astype(np.float64), np.sign(smooth[rows, columns])
 
 
-def _dipoles(
-    x: Floats, y: Floats, sign: Floats, flux: Floats, reach: float
-) -> tuple[Bools, Bools]:
+def _dipoles(x: Floats, y: Floats, sign: Floats, flux: Floats, reach: float) -> tuple[Bools, Bools]:
     """Pairs of opposite sign side by side, and those of them that cancel: a shift, not a change."""
     paired = np.zeros(len(x), dtype=bool)
     cancels = np.zeros(len(x), dtype=bool)

@@ -80,7 +80,9 @@ def subtract(
     image[~good] = 0.0
     variance = (new_variance + reference_variance).astype(np.float32)
     variance *= _scatter(image, variance, good)
-    return Difference(image, variance, _difference_psf(new_psf, reference_psf, noise_new, noise_reference))
+    return Difference(
+        image, variance, _difference_psf(new_psf, reference_psf, noise_new, noise_reference)
+    )
 
 
 def _transform(kernel: Floats, size: tuple[int, ...]) -> np.ndarray:

@@ -76,9 +76,7 @@ def _elliptical_radius(x: Floats, y: Floats, moments: Floats) -> Floats:
     return radius
 
 
-def kron_radius(
-    stamps: Floats, dx: Floats, dy: Floats, moments: Floats
-) -> tuple[Floats, Bools]:
+def kron_radius(stamps: Floats, dx: Floats, dy: Floats, moments: Floats) -> tuple[Floats, Bools]:
     """Measure the Kron radius, the light-weighted mean of the elliptical radius, times 2.5.
 
     Parameters

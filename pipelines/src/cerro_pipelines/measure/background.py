@@ -46,15 +46,11 @@ def estimate_background(image: Floats, bad: Bools, *, box: int = 128) -> Backgro
     """
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     size = max(min(box, *image.shape), 1)
-    model = sep.Background(
-        pixels, mask=np.ascontiguousarray(bad), bw=size, bh=size, fw=3, fh=3
-    )
+    model = sep.Background(pixels, mask=np.ascontiguousarray(bad), bw=size, bh=size, fw=3, fh=3)
     return Background(model.back(dtype=np.float32), float(model.globalrms))
 
 
-def masked_background(
-    image: Floats, bad: Bools, sources: Bools, *, box: int = 128
-) -> Background:
+def masked_background(image: Floats, bad: Bools, sources: Bools, *, box: int = 128) -> Background:
     """Estimate the background from the pixels that hold no known source.
 
     Parameters

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from cerro_pipelines.measure.fluxes import Templates, fit_fluxes
-from cerro_pipelines.measure.profiles import Mixture, PsfMixture, draw_galaxies, psf_mixture, sersic
+from cerro_pipelines.measure.profiles import PsfMixture, draw_galaxies, psf_mixture, sersic
 from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.stamps import Bools, Floats, Ints, cut, pixel_indices, split_position
 
@@ -96,9 +96,7 @@ def draw_templates(models: Models, psf: PsfModel, mixture: PsfMixture) -> list[T
     return groups
 
 
-def initial_models(
-    x: Floats, y: Floats, moments: Floats, area: Floats, psf: PsfModel
-) -> Models:
+def initial_models(x: Floats, y: Floats, moments: Floats, area: Floats, psf: PsfModel) -> Models:
     """Guess models from detections.
 
     Parameters
@@ -195,10 +193,7 @@ def refine_models(
 def join(first: Models, second: Models) -> Models:
     """Put two sets of models into one."""
     return Models(
-        *(
-            np.concatenate([getattr(first, f.name), getattr(second, f.name)])
-            for f in fields(Models)
-        )
+        *(np.concatenate([getattr(first, f.name), getattr(second, f.name)]) for f in fields(Models))
     )
 
 

@@ -172,7 +172,9 @@ def merge_patches(tables: Iterable[Table]) -> Table:
         Made by `patch_table`.
     """
     parts = [t for t in tables if len(t.colnames)]
-    bands = sort_bands({c.removesuffix("_psfFlux") for t in parts for c in t.colnames if c.endswith("_psfFlux")})
+    bands = sort_bands(
+        {c.removesuffix("_psfFlux") for t in parts for c in t.colnames if c.endswith("_psfFlux")}
+    )
     model = table_model("Object", bands)
     full = []
     for part in parts:

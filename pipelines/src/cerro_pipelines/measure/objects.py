@@ -30,7 +30,6 @@ from cerro_pipelines.measure.psf_store import find_psf
 from cerro_pipelines.measure.stamps import Bools, Floats
 from cerro_pipelines.measure.visit import extendedness, footprints
 
-
 _MODEL_ERROR = 0.05  # of the light of a model that its misfit may leave behind
 _MODEL_REACH = 5  # pixels over which that may be displaced
 _SATURATED_REACH = 12  # pixels around a saturated core in which nothing faint is looked for
@@ -146,9 +145,7 @@ def measure_objects(
     sources = grow(first.segments > 0, 5)
     images = {
         band: coadd.array
-        - masked_background(
-            coadd.array, ~usable(coadd), sources, box=background_box
-        ).level
+        - masked_background(coadd.array, ~usable(coadd), sources, box=background_box).level
         for band, coadd in coadds.items()
     }
     combined = _combine(coadds, images, psfs)
@@ -233,9 +230,7 @@ def _find_models(
     return models, area, own
 
 
-def _hidden(
-    combined: _Combined, models: Models, saturated: Bools, threshold: float
-) -> Detections:
+def _hidden(combined: _Combined, models: Models, saturated: Bools, threshold: float) -> Detections:
     """Detect sources in what the models leave, where that is more than their own imperfection."""
     mixture = psf_mixture(combined.psf)
     fit = fit_fluxes(

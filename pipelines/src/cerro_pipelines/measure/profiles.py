@@ -17,7 +17,6 @@ from cerro_pipelines.measure.optimize import fit_parameters
 from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.stamps import Floats
 
-
 _MIXTURE_RADIUS = 15  # pixels within which Gaussians are fitted to a PSF
 _CACHED_PIXELS = 32_768  # of one array of stamps; a dozen of them are in use at once
 
@@ -56,9 +55,14 @@ def sersic(index: float) -> Mixture:
     b = float(gammaincinv(2.0 * index, 0.5))
     edge = 8.0 if index > 2 else 5.0
     r = np.concatenate([np.geomspace(0.002, 0.1, 60), np.linspace(0.1, edge, 300)[1:]])
-    profile = b ** (2 * index) / (2 * np.pi * index * gamma(2 * index)) * np.exp(-b * r ** (1 / index))
+    profile = (
+        b ** (2 * index) / (2 * np.pi * index * gamma(2 * index)) * np.exp(-b * r ** (1 / index))
+    )
     components = 6 if index > 3 else 5 if index > 2 else 4
-    scales = np.geomspace(0.02 if index > 3 else 0.06 if index > 2 else 0.15, edge / 2.7, components) ** 2
+    scales = (
+        np.geomspace(0.02 if index > 3 else 0.06 if index > 2 else 0.15, edge / 2.7, components)
+        ** 2
+    )
     gaussians = np.exp(-0.5 * r[:, None] ** 2 / scales) / (2 * np.pi * scales)
     # Weight by radius and width of the ring: what counts is flux, not surface brightness.
     ring = np.sqrt(r * np.gradient(r))
@@ -116,19 +120,21 @@ def psf_mixture(psf: PsfModel, components: int = 3) -> PsfMixture:
         model = np.zeros_like(image)
         for w, a, b, c in zip(weight, xx, yy, xy, strict=True):
             det = a * b - c * c
-            model += w * np.exp(-0.5 * (b * dx**2 + a * dy**2 - 2 * c * dx * dy) / det) / (
-                2 * np.pi * np.sqrt(det)
+            model += (
+                w
+                * np.exp(-0.5 * (b * dx**2 + a * dy**2 - 2 * c * dx * dy) / det)
+                / (2 * np.pi * np.sqrt(det))
             )
         # Wings are weighted up a little: they hold flux that a peak-weighted fit would lose.
-        result: Floats = ((model - image) / np.sqrt(np.maximum(image, 0) + 1e-3 * image.max())).ravel()
+        result: Floats = (
+            (model - image) / np.sqrt(np.maximum(image, 0) + 1e-3 * image.max())
+        ).ravel()
         return result
 
     widths = np.log(sigma**2 * np.geomspace(0.8, 12.0, components))
     shares = np.full(components, 1.0 / components)
     start = np.concatenate([widths, shares, [0.0, 0.0]])
-    low = np.concatenate(
-        [np.full(components, np.log(0.05)), np.zeros(components), [-0.6, -0.6]]
-    )
+    low = np.concatenate([np.full(components, np.log(0.05)), np.zeros(components), [-0.6, -0.6]])
     high = np.concatenate(
         [np.full(components, np.log((2.0 * radius) ** 2)), np.ones(components), [0.6, 0.6]]
     )

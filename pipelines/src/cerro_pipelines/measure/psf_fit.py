@@ -190,9 +190,7 @@ def _fit_stars(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """One Gauss-Newton step for flux and position of each star alone."""
     radius = data.shape[1] // 2
-    value, by_x, by_y = (
-        psf.draw(x, y, radius, gradient=True).astype(np.float64) * weight
-    )
+    value, by_x, by_y = psf.draw(x, y, radius, gradient=True).astype(np.float64) * weight
     # Stars whose guess has crossed into another pixel are still drawn about their first one.
     moved = (split_position(x)[0] != ix) | (split_position(y)[0] != iy)
     core = psf.image(radius)
@@ -247,9 +245,7 @@ def _fit_profile(
 
     low = np.array([0.7, 1.5, 0.0, -0.6, -0.6, 0.5])
     high = np.array([40.0, 15.0, 0.6, 0.6, 0.6, 2.0])
-    best = fit_parameters(
-        deviation, np.append(shape, 1.0), low, high, robust=3.0, rounds=12
-    )
+    best = fit_parameters(deviation, np.append(shape, 1.0), low, high, robust=3.0, rounds=12)
     return best[:5], float(best[5])
 
 

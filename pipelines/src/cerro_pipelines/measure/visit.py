@@ -145,9 +145,7 @@ def measure_sources(
     aperture_bad |= (ix < reach) | (iy < reach) | (ix >= width - reach) | (iy >= height - reach)
     kron, kron_error, kron_bad = _kron(image, variance, bad, found, x, y, psf)
     clean = cut(image, ix, iy, _PSF_STAMP).astype(np.float32)
-    moments, failed = adaptive_moments(
-        clean, x - ix, y - iy, 1.1 * psf.sigma, iterations=8
-    )
+    moments, failed = adaptive_moments(clean, x - ix, y - iy, 1.1 * psf.sigma, iterations=8)
     shared = np.bincount(footprints(found), minlength=1)
     return VisitSources(
         x=x,

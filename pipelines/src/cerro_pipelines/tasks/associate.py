@@ -51,7 +51,9 @@ class AssociateTask(pipe_base.PipelineTask):
         tract = int(butlerQC.quantum.dataId["tract"])
         butlerQC.put(self.run(tract=tract, **butlerQC.get(inputRefs)), outputRefs)
 
-    def run(self, dia_source_visits: Sequence[Table], object: Table, tract: int) -> pipe_base.Struct:  # noqa: A002 - the dataset's name
+    def run(
+        self, dia_source_visits: Sequence[Table], object: Table, tract: int
+    ) -> pipe_base.Struct:  # noqa: A002 - the dataset's name
         """Link detections.
 
         Parameters
@@ -68,7 +70,9 @@ class AssociateTask(pipe_base.PipelineTask):
         result
             ``dia_source`` and ``dia_object`` (`Table`).
         """
-        bands = sort_bands(c.removesuffix("_psfFlux") for c in object.colnames if c.endswith("_psfFlux"))
+        bands = sort_bands(
+            c.removesuffix("_psfFlux") for c in object.colnames if c.endswith("_psfFlux")
+        )
         parts = [t for t in dia_source_visits if len(t)]
         if not parts:
             return pipe_base.Struct(

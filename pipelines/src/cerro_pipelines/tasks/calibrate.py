@@ -251,9 +251,7 @@ def summarize(
     good = ~exposure.has(BAD)
     variance = float(np.median(exposure.variance[good])) if good.any() else np.nan
     limit = 5.0 * np.sqrt(variance * psf.effective_area)
-    angle = np.degrees(
-        np.arctan2((ra[1] - ra[0]) * np.cos(np.radians(dec[0])), dec[1] - dec[0])
-    )
+    angle = np.degrees(np.arctan2((ra[1] - ra[0]) * np.cos(np.radians(dec[0])), dec[1] - dec[0]))
     middle = info.mjd_mid
     half = (info.exposure_time or 0.0) / 2.0 / 86400.0
     numbers: dict[str, Any] = {

@@ -117,7 +117,11 @@ def _row(visit: int, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # The mean direction, not the mean angle: a visit may straddle right ascension 0.
     ra = np.radians([p["ra"] for p in parts])
     dec = np.radians([p["dec"] for p in parts])
-    x, y, z = (np.cos(dec) * np.cos(ra)).mean(), (np.cos(dec) * np.sin(ra)).mean(), np.sin(dec).mean()
+    x, y, z = (
+        (np.cos(dec) * np.cos(ra)).mean(),
+        (np.cos(dec) * np.sin(ra)).mean(),
+        np.sin(dec).mean(),
+    )
     return {
         "visit": visit,
         "physical_filter": first["physical_filter"] or first["band"],

@@ -26,9 +26,7 @@ class MeasureObjectsConnections(
     tract_definition = connection_types.Input(
         doc=TRACT_DEFINITION.doc, **TRACT_DEFINITION.connection()
     )
-    deep_coadds = connection_types.Input(
-        doc=DEEP_COADD.doc, **DEEP_COADD.connection(multiple=True)
-    )
+    deep_coadds = connection_types.Input(doc=DEEP_COADD.doc, **DEEP_COADD.connection(multiple=True))
     object_patch = connection_types.Output(doc=OBJECT_PATCH.doc, **OBJECT_PATCH.connection())
 
 
