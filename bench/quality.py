@@ -30,7 +30,7 @@ def _vectors(ra: Any, dec: Any) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> float:
-    """Standard deviation as the median absolute deviation tells it."""
+    """Give the standard deviation as the median absolute deviation tells it."""
     values = values[np.isfinite(values)]
     return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else np.nan
 
@@ -68,7 +68,7 @@ def match_unique(
 
 
 def _central(truth: Table, objects: Table) -> np.ndarray:
-    """True sources in the part of the field that every visit covers."""
+    """Choose the true sources in the part of the field that every visit covers."""
     ra, dec = np.asarray(objects["coord_ra"]), np.asarray(objects["coord_dec"])
     middle_ra, middle_dec = (ra.max() + ra.min()) / 2.0, (dec.max() + dec.min()) / 2.0
     width, height = np.ptp(ra) / 2.0, np.ptp(dec) / 2.0

@@ -51,7 +51,7 @@ copybutton_prompt_is_regexp = True
 # The tokens of cerro/brand/cerro.css, under furo's names.
 _fonts = {
     "font-stack": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif",
-    "font-stack--monospace": "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace",
+    "font-stack--monospace": "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace",
 }
 html_theme_options = {
     "light_css_variables": {

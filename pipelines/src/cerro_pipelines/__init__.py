@@ -1,0 +1,1 @@
+"""Exposures in, catalogues and coadds out: PipelineTasks, and the simulated survey."""

@@ -50,7 +50,7 @@ class PixelMapping:
         grid_y, grid_x = np.meshgrid(own._pixels(nodes, 0), own._pixels(nodes, 1), indexing="ij")
         ra, dec = source.all_pix2world(grid_x.ravel(), grid_y.ravel(), 0)
         there = target.wcs_world2pix(ra, dec, 0)
-        # At Chebyshev nodes the least-squares fit is a product with the pseudo-inverse on each side.
+        # At Chebyshev nodes the least-squares fit is a product with two pseudo-inverses.
         inverse = np.linalg.pinv(chebyshev.chebvander(nodes, _DEGREE))
         to_x, to_y = (inverse @ np.reshape(t, grid_x.shape) @ inverse.T for t in there)
         return cls(to_x, to_y, shape)
@@ -98,7 +98,7 @@ class PixelMapping:
         return by_y @ self.to_x @ by_x.T, by_y @ self.to_y @ by_x.T
 
     def area(self, rows: slice, columns: slice) -> Floats:
-        """Area of each source pixel in pixels of the target (the Jacobian), shape (rows, columns)."""
+        """Give the area of each source pixel in pixels of the target, shape (rows, columns)."""
         nodes = chebyshev.chebpts1(_NODES)
         bases = chebyshev.chebvander(nodes, _DEGREE)
 

@@ -61,8 +61,8 @@ def stack(
     clip
         Deviation from the median in standard errors from which a pixel is left out.
     tolerance
-        Deviation, as a share of the light nearby, that different seeing explains; four times as much
-        on sources that several images show.
+        Deviation, as a share of the light nearby, that different seeing explains; four times as
+        much on sources that several images show.
 
     Returns
     -------

@@ -141,7 +141,7 @@ def detect_differences(
 def _peaks(
     image: Floats, variance: Floats, good: Bools, sigma: float, threshold: float
 ) -> tuple[Floats, Floats]:
-    """Extremes of the image smoothed by about its PSF: positions (n, 2) as x and y, and signs (n,)."""
+    """Find extremes of the smoothed image: positions (n, 2) as x and y, and signs (n,)."""
     smooth = ndimage.gaussian_filter(np.where(good, image, np.float32(0.0)), sigma, truncate=3.0)
     # White noise smoothed by a Gaussian falls by this factor.
     noise = np.sqrt(variance) / np.float32(2.0 * np.sqrt(np.pi) * sigma)

@@ -78,7 +78,9 @@ def subtract(
     spectrum -= kernel_new * fft.rfft2(reference.astype(np.float32), size)
     image = fft.irfft2(spectrum * weight, size)[: shape[0], : shape[1]].astype(np.float32)
     image[~good] = 0.0
-    variance = (new_variance + reference_variance).astype(np.float32)
+    # Quantized planes on disk may dip below zero where a variance is small.
+    least = np.float32(0.01 * (noise_new + noise_reference))
+    variance = np.maximum(new_variance + reference_variance, least).astype(np.float32)
     variance *= _scatter(image, variance, good)
     return Difference(
         image, variance, _difference_psf(new_psf, reference_psf, noise_new, noise_reference)

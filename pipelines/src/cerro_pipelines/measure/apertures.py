@@ -1,4 +1,4 @@
-"""Aperture and Kron fluxes and adaptive moments on stamps of sources freed from their neighbours."""
+"""Aperture and Kron fluxes and adaptive moments on stamps of sources without neighbours."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def masked_background(image: Floats, bad: Bools, sources: Bools, *, box: int = 1
     Notes
     -----
     The mean, not the mode, of what is left: the mode lies below the mean of Poisson counts by half
-    an electron, and below the mean of the faint sources that nobody detects. Both would bias fluxes.
+    an electron, and below the mean of the faint sources that nobody detects. Both bias fluxes.
     Boxes with too little empty sky take the median of those around them.
     """
     height, width = image.shape

@@ -144,9 +144,7 @@ def fit_fluxes(
 def _design(
     shape: tuple[int, int], good: Bools, templates: Sequence[Templates]
 ) -> tuple[sparse.csr_matrix, Ints, Ints]:
-    """The templates as rows over the pixels that any of them uses; which source is in each row;
-    and those pixels.
-    """
+    """Give the templates as rows over the pixels that any uses, the sources, and the pixels."""
     columns: list[np.ndarray] = []
     values: list[np.ndarray] = []
     sizes: list[np.ndarray] = []
@@ -214,7 +212,7 @@ def _errors(
     reach: float,
     power: Floats,
 ) -> Floats:
-    """Standard errors from the covariance of each source with its closest neighbours."""
+    """Give standard errors from the covariance of each source with its closest neighbours."""
     count = len(x)
     positions = np.column_stack([x, y])
     k = min(_NEIGHBOURS + 1, count)

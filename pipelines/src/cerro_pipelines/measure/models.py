@@ -324,7 +324,7 @@ def _newton(
     flux: Floats,
     sigma: float,
 ) -> tuple[Floats, Floats, Floats]:
-    """Steps of flux, x, y (and shape) of each source alone, covariances, and flux inflation."""
+    """Solve for steps of flux, x, y (and shape) of each source, covariances, flux inflation."""
     shape = (residual.shape[0], residual.shape[1])
     ix, iy = split_position(models.x[members])[0], split_position(models.y[members])[0]
     indices, inside = pixel_indices(shape, ix, iy, stamps.shape[2] // 2)

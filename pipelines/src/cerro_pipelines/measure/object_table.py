@@ -151,7 +151,7 @@ def magnitudes(flux: Floats, error: Floats) -> tuple[Floats, Floats]:
 
 
 def _epochs(coadd: Exposure, x: Floats, y: Floats) -> tuple[np.ndarray, Floats]:
-    """Number of inputs at each position and their mean time, weighted as in the coadd."""
+    """Give the number of inputs at each position and their mean time, weighted as in the coadd."""
     count = np.zeros(len(x), np.int32)
     weight, time = np.zeros(len(x)), np.zeros(len(x))
     for image in coadd_inputs(coadd):

@@ -244,7 +244,10 @@ def _hidden(combined: _Combined, models: Models, saturated: Bools, threshold: fl
     variance = (combined.variance + np.square(_MODEL_ERROR * light)).astype(np.float32)
     residual = np.where(combined.good, combined.image - fit.model, 0.0).astype(np.float32)
     found = detect(
-        residual, variance, ~combined.good | grow(saturated, _SATURATED_REACH), combined.psf.image(2),
+        residual,
+        variance,
+        ~combined.good | grow(saturated, _SATURATED_REACH),
+        combined.psf.image(2),
         threshold=threshold, min_area=2, deblend_contrast=0.005,
     )  # fmt: skip
     if len(found) == 0 or len(models) == 0:

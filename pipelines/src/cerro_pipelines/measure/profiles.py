@@ -1,7 +1,7 @@
 """Galaxy profiles and PSFs as sums of Gaussians, which convolve by adding covariances.
 
-The idea is that of Hogg & Lang (2013, PASP 125, 719): a galaxy of any ellipticity seen through a PSF
-costs as many Gaussians as its profile has components times those of the PSF.
+The idea is that of Hogg & Lang (2013, PASP 125, 719): a galaxy of any ellipticity seen through a
+PSF costs as many Gaussians as its profile has components times those of the PSF.
 """
 
 from __future__ import annotations

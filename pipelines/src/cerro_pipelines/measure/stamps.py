@@ -57,7 +57,7 @@ def pixel_indices(shape: tuple[int, int], ix: Ints, iy: Ints, radius: int) -> tu
     return rows[:, :, None] * shape[1] + cols[:, None, :], inside
 
 
-def cut(image: NDArray[np.generic], ix: Ints, iy: Ints, radius: int) -> NDArray[np.generic]:
+def cut[T: np.generic](image: NDArray[T], ix: Ints, iy: Ints, radius: int) -> NDArray[T]:
     """Cut stamps out of an image; pixels off the image repeat its edge.
 
     Parameters

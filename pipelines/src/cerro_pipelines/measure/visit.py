@@ -23,7 +23,7 @@ _PSF_STAMP = 8  # pixels: half width of the fits
 
 @dataclass(frozen=True)
 class VisitSources:
-    """Measurements of the n sources of one visit image; fluxes in the image's unit, lengths in pixels."""
+    """Measurements of the n sources of a visit image: the image's flux unit, lengths in pixels."""
 
     x: Floats
     y: Floats
@@ -227,7 +227,7 @@ def _kron(
 
 
 def footprints(found: Detections) -> np.ndarray:
-    """Number of the connected footprint that each detection belongs to."""
+    """Give the number of the connected footprint that each detection belongs to."""
     if len(found) == 0:
         return np.zeros(0, dtype=np.intp)
     labels, _ = ndimage.label(found.segments > 0, structure=np.ones((3, 3)))

@@ -1,1 +1,1 @@
-"""The pipelines' tasks: Butler datasets in, Butler datasets out; the work is done by the packages beside."""
+"""The tasks: Butler datasets in, Butler datasets out; the packages beside do the work."""

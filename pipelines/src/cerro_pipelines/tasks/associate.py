@@ -39,6 +39,7 @@ class AssociateTask(pipe_base.PipelineTask):
     """Link the detections of a tract by position; one that stands alone may have moved on."""
 
     ConfigClass = AssociateConfig
+    config: AssociateConfig
     _DefaultName = "associate"
 
     def runQuantum(  # noqa: N802 - Rubin's name
@@ -52,8 +53,11 @@ class AssociateTask(pipe_base.PipelineTask):
         butlerQC.put(self.run(tract=tract, **butlerQC.get(inputRefs)), outputRefs)
 
     def run(
-        self, dia_source_visits: Sequence[Table], object: Table, tract: int
-    ) -> pipe_base.Struct:  # noqa: A002 - the dataset's name
+        self,
+        dia_source_visits: Sequence[Table],
+        object: Table,  # noqa: A002 - the dataset's name
+        tract: int,
+    ) -> pipe_base.Struct:
         """Link detections.
 
         Parameters

@@ -65,6 +65,7 @@ class CalibrateTask(pipe_base.PipelineTask):
     """Detrend a raw image, estimate its PSF, detect and measure its sources."""
 
     ConfigClass = CalibrateConfig
+    config: CalibrateConfig
     _DefaultName = "calibrate"
 
     def runQuantum(  # noqa: N802 - Rubin's name

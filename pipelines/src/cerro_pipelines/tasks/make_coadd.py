@@ -49,6 +49,7 @@ class MakeCoaddTask(pipe_base.PipelineTask):
     """Resample the visit images that overlap a patch and average them."""
 
     ConfigClass = MakeCoaddConfig
+    config: MakeCoaddConfig
     _DefaultName = "makeCoadd"
 
     def runQuantum(  # noqa: N802 - Rubin's name

@@ -52,6 +52,7 @@ class MeasureObjectsTask(pipe_base.PipelineTask):
     """Detect on all bands of a patch together and measure in each band."""
 
     ConfigClass = MeasureObjectsConfig
+    config: MeasureObjectsConfig
     _DefaultName = "measureObjects"
 
     def runQuantum(  # noqa: N802 - Rubin's name
@@ -113,6 +114,7 @@ class MergeObjectsTask(pipe_base.PipelineTask):
     """Join the objects of the patches of a tract into one table."""
 
     ConfigClass = MergeObjectsConfig
+    config: MergeObjectsConfig
     _DefaultName = "mergeObjects"
 
     def run(self, object_patches: Sequence[Table]) -> pipe_base.Struct:

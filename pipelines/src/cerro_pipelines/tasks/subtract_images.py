@@ -65,6 +65,7 @@ class SubtractImagesTask(pipe_base.PipelineTask):
     """Subtract the coadd of the band from a visit image and detect what changed."""
 
     ConfigClass = SubtractImagesConfig
+    config: SubtractImagesConfig
     _DefaultName = "subtractImages"
 
     def runQuantum(  # noqa: N802 - Rubin's name
