@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import sep
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.interpolate import RectBivariateSpline
 
@@ -24,7 +25,7 @@ class Background:
         Typical noise of the background, in the image's unit.
     """
 
-    level: Floats
+    level: NDArray[np.float32]
     rms: float
 
 
@@ -114,7 +115,7 @@ def _fill(mean: Floats) -> Floats:
     return filled
 
 
-def _interpolate(mean: Floats, y: Floats, x: Floats, shape: tuple[int, int]) -> Floats:
+def _interpolate(mean: Floats, y: Floats, x: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
     if mean.size == 1:
         return np.full(shape, mean[0, 0], np.float32)
     if len(y) == 1:
@@ -125,5 +126,5 @@ def _interpolate(mean: Floats, y: Floats, x: Floats, shape: tuple[int, int]) -> 
     # Beyond the outermost centres a cubic would run away.
     rows = np.clip(np.arange(shape[0], dtype=float), y[0], y[-1])
     columns = np.clip(np.arange(shape[1], dtype=float), x[0], x[-1])
-    level: Floats = spline(rows, columns).astype(np.float32)
+    level: NDArray[np.float32] = spline(rows, columns).astype(np.float32)
     return level

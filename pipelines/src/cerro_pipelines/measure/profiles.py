@@ -139,7 +139,7 @@ def psf_mixture(psf: PsfModel, components: int = 3) -> PsfMixture:
         [np.full(components, np.log((2.0 * radius) ** 2)), np.ones(components), [0.6, 0.6]]
     )
     weight, xx, yy, xy = parts(fit_parameters(deviation, start, low, high, rounds=60))
-    weight = weight * total / max(weight.sum(), 1e-30)
+    weight = weight * total / max(float(weight.sum()), 1e-30)
     return PsfMixture(weight, xx, yy, xy)
 
 

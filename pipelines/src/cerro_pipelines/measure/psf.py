@@ -113,7 +113,7 @@ class PsfModel:
         dx, dy = dx[:, None, None], dy[:, None, None]
         # The star's offset moves the argument of the PSF the other way: odd terms change sign.
         value, by_x, by_y, xx, xy, yy = (self._table[jy, jx, k][:, cut, cut] for k in range(6))
-        stamps = value - dx * by_x - dy * by_y
+        stamps: Floats = value - dx * by_x - dy * by_y
         stamps += 0.5 * dx**2 * xx + dx * dy * xy + 0.5 * dy**2 * yy
         if not gradient:
             return stamps

@@ -156,9 +156,10 @@ def fit_psf(
     shape = np.array([0.96 * fwhm, 4.5, 0.15, 0.0, 0.0])
     correction: Floats | None = None
     psf = _oversampled(shape, None, radius)
-    px, py = np.asarray(x, np.float64).copy(), np.asarray(y, np.float64).copy()
+    px: Floats = np.array(x, np.float64)
+    py: Floats = np.array(y, np.float64)
     keep = np.ones(len(px), dtype=bool)
-    flux = np.ones(len(px))
+    flux: Floats = np.ones(len(px))
     for turn in range(rounds):
         for _ in range(2 if turn else 4):
             flux, px, py, chi2 = _fit_stars(data, weight, noise, psf, ix, iy, px, py)
@@ -195,7 +196,7 @@ def _fit_stars(
     moved = (split_position(x)[0] != ix) | (split_position(y)[0] != iy)
     core = psf.image(radius)
     core = weight * np.sqrt(np.maximum(core, 0.0))
-    flux = np.einsum("nij,nij,nij->n", data, value, core) / np.einsum(
+    flux: Floats = np.einsum("nij,nij,nij->n", data, value, core) / np.einsum(
         "nij,nij,nij->n", value, value, core
     )
     flux = np.maximum(flux, 1e-30)

@@ -186,7 +186,7 @@ def extendedness(
     with np.errstate(divide="ignore", invalid="ignore"):
         # Error of the mean second moment of a Gaussian fitted with its flux free.
         margin = 0.08 + 4.0 * np.sqrt(2.0) * np.abs(error / flux)
-    result = (size > psf.sigma**2 * (1.0 + margin)).astype(np.float64)
+    result: Floats = (size > psf.sigma**2 * (1.0 + margin)).astype(np.float64)
     result[failed | ~np.isfinite(flux)] = np.nan
     return result
 
