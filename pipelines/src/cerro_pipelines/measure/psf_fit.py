@@ -194,7 +194,7 @@ def _fit_stars(
     value, by_x, by_y = psf.draw(x, y, radius, gradient=True).astype(np.float64) * weight
     # Stars whose guess has crossed into another pixel are still drawn about their first one.
     moved = (split_position(x)[0] != ix) | (split_position(y)[0] != iy)
-    core: Floats = weight * np.sqrt(np.maximum(psf.image(radius), 0.0))
+    core = np.multiply(weight, np.sqrt(np.maximum(psf.image(radius), 0.0)), dtype=np.float64)
     flux: Floats = np.einsum("nij,nij,nij->n", data, value, core) / np.einsum(
         "nij,nij,nij->n", value, value, core
     )
