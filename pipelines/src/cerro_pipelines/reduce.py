@@ -104,7 +104,7 @@ def reduce(
     where: str = "",
     config: Mapping[str, Any] | None = None,
     pixel_scale: float | None = None,
-    patch_size: int = 1100,
+    patch_size: int = 900,
     jobs: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Reduction:

@@ -376,7 +376,7 @@ def define_sky_map(
     instrument: Instrument,
     *,
     pixel_scale: float | None = None,
-    patch_size: int = 1100,
+    patch_size: int = 900,
     border: int = 60,
 ) -> tuple[str, list[Tract]]:
     """Give the sky map that holds all exposures of an instrument, and make it where there is none.

@@ -227,7 +227,7 @@ def make_tracts(
     corners: Sequence[tuple[FloatArray, FloatArray]],
     *,
     pixel_scale: float,
-    patch_size: int = 1100,
+    patch_size: int = 900,
     border: int = 60,
 ) -> list[Tract]:
     """Lay tracts over exposures: one for each group of exposures that overlap.

@@ -139,7 +139,7 @@ def ingest(
 @click.option(
     "--patch-size",
     type=click.IntRange(min=100),
-    default=1100,
+    default=900,
     show_default=True,
     help="About the side of a patch, in pixels.",
 )
