@@ -115,7 +115,7 @@ def object_quality(objects: Table, truth: Table, bands: list[str]) -> dict[str, 
             if (own & sort).sum() > 5:
                 share = 100.0 * float(found[own & sort].mean())
                 figures[f"completeness_{name}_{reference}_{low}_to_{high}_%"] = share
-    limit = 10.0 * float(np.median(error))
+    limit = 10.0 * float(np.nanmedian(error))
     bright = base & star & (fluxes[reference] > limit)
     figures[f"completeness_stars_{reference}_above_snr_10_%"] = 100.0 * float(found[bright].mean())
     matched = base & found

@@ -15,6 +15,7 @@ from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
 _STAMP = 9
 _CORE = 3  # pixels: half width of the square on which the fit is judged
+_SIZES = (0.6, 1.9)  # second moment of a detection, in that of the PSF
 APERTURE = 9.0
 
 
@@ -132,9 +133,13 @@ def detect_differences(
     within, within_error = aperture_flux(around, spread, dx, dy, APERTURE)
     upright = around * np.sign(flux[keep]).astype(np.float32)[:, None, None]
     moments, failed = adaptive_moments(upright, dx, dy, psf.sigma)
+    # Imperfect subtraction leaves rings and halos (too wide) or cores (too sharp).
+    size = 0.5 * (moments[:, 0] + moments[:, 1]) / psf.sigma**2
+    alike = ~failed & (size > _SIZES[0]) & (size < _SIZES[1])
+    keep = keep[alike]
     return DiaDetections(
         x[keep], y[keep], x_error[keep], y_error[keep], flux[keep], error[keep], ratio[keep],
-        within, within_error, np.where(failed[:, None], np.nan, moments), dipole[keep],
+        within[alike], within_error[alike], moments[alike], dipole[keep],
     )  # fmt: skip
 
 

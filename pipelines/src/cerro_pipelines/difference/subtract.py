@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage
 
 from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.stamps import Bools, Floats
@@ -81,10 +81,9 @@ def subtract(
     # Quantized planes on disk may dip below zero where a variance is small.
     least = np.float32(0.01 * (noise_new + noise_reference))
     variance = np.maximum(new_variance + reference_variance, least).astype(np.float32)
-    variance *= _scatter(image, variance, good)
-    return Difference(
-        image, variance, _difference_psf(new_psf, reference_psf, noise_new, noise_reference)
-    )
+    psf = _difference_psf(new_psf, reference_psf, noise_new, noise_reference)
+    variance *= _scatter(image, variance, good, psf.sigma)
+    return Difference(image, variance, psf)
 
 
 def _transform(kernel: Floats, size: tuple[int, ...]) -> np.ndarray:
@@ -94,10 +93,16 @@ def _transform(kernel: Floats, size: tuple[int, ...]) -> np.ndarray:
     return np.asarray(fft.rfft2(np.roll(padded, (-half, -half), axis=(0, 1))))
 
 
-def _scatter(image: Floats, variance: Floats, good: Bools) -> np.float32:
-    """Ratio of the scatter seen to that expected: the visit is a part of its own template."""
+def _scatter(image: Floats, variance: Floats, good: Bools, sigma: float) -> np.float32:
+    """Ratio of the scatter on the scale of the PSF to that expected.
+
+    It is below one because the visit is a part of its own template, and above where the images were
+    resampled before they came to us and neighbouring pixels share their noise.
+    """
     step = 5
-    pull = (image[::step, ::step] / np.sqrt(variance[::step, ::step]))[good[::step, ::step]]
+    smooth = ndimage.gaussian_filter(image, sigma, truncate=3.0)[::step, ::step]
+    quieter = 2.0 * np.sqrt(np.pi) * sigma  # white noise smoothed by a Gaussian falls by this
+    pull = (quieter * smooth / np.sqrt(variance[::step, ::step]))[good[::step, ::step]]
     if pull.size < 100:
         return np.float32(1.0)
     return np.float32((1.4826 * np.median(np.abs(pull - np.median(pull)))) ** 2)

@@ -77,15 +77,34 @@ def noise_model(
         In electrons.
     """
     if gain is None or gain <= 0:
-        finite = array[np.isfinite(array)]
-        deviation = np.median(np.abs(finite - np.median(finite))) * 1.4826 if finite.size else 1.0
-        return np.full(array.shape, max(float(deviation) ** 2, 1e-20), np.float32)
+        return scatter_model(array, None)
     electrons = np.maximum(np.nan_to_num(array) + np.float32(sky), 0.0)
     floor = (read_noise / gain) ** 2 if read_noise else 0.0
     variance: Floats = (electrons / np.float32(gain) + np.float32(floor)).astype(np.float32)
     positive = variance[variance > 0]
     least = 0.01 * float(np.median(positive)) if positive.size else 1.0
     return np.maximum(variance, np.float32(least))
+
+
+def scatter_model(array: Floats, gain: float | None) -> Floats:
+    """Variance of each pixel from the scatter of the sky and the photons of the sources above it.
+
+    Parameters
+    ----------
+    array
+        Pixels in adu.
+    gain
+        Electrons per adu; without it the variance is that of the sky, everywhere alike.
+    """
+    finite = array[::3, ::3][np.isfinite(array[::3, ::3])]
+    if finite.size == 0:
+        return np.ones(array.shape, np.float32)
+    deviation = max(_dark_scatter(finite), 1e-12)
+    variance = np.full(array.shape, deviation**2, np.float32)
+    if gain:
+        above = np.nan_to_num(array) - np.float32(np.median(finite) + 3.0 * deviation)
+        variance += np.maximum(above, 0.0) / np.float32(gain)
+    return variance
 
 
 def detrend(
@@ -117,16 +136,20 @@ def detrend(
     mask = flag_pixels(raw.array, info.saturation)
     bad = (mask & np.uint8(int(BAD))) != 0
     scale = np.float32(info.nanojansky_per_adu)
-    variance = noise_model(
-        raw.array, sky=info.sky_level or 0.0, gain=info.gain, read_noise=info.read_noise
-    )
+    if rescale_variance:
+        variance = scatter_model(raw.array, info.gain)
+    else:
+        variance = noise_model(
+            raw.array, sky=info.sky_level or 0.0, gain=info.gain, read_noise=info.read_noise
+        )
     pixels = np.where(np.isfinite(raw.array), raw.array, np.float32(0.0)) * scale
     variance *= scale**2
-    kernel = moffat_psf(_seeing_in_pixels(raw), radius=6).image(2)
+    seeing = _seeing_in_pixels(raw)
+    kernel = moffat_psf(seeing, radius=6).image(2)
 
     first = estimate_background(pixels, bad, box=box)
     if rescale_variance:
-        variance *= _noise_ratio(pixels - first.level, variance, bad)
+        variance *= _noise_ratio(pixels - first.level, variance, bad, seeing / 2.355)
     found = detect(
         pixels - first.level,
         variance,
@@ -140,7 +163,7 @@ def detrend(
     second = masked_background(pixels, bad, sources, box=box)
     image = pixels - second.level
     if rescale_variance:
-        variance *= _noise_ratio(image, variance, bad | sources)
+        variance *= _noise_ratio(image, variance, bad | sources, seeing / 2.355)
     image[bad & ((mask & np.uint8(int(Plane.SAT))) == 0)] = 0.0
     mask[found.segments > 0] |= np.uint8(int(Plane.DETECTED))
     _mark_edge(mask, 3)
@@ -166,17 +189,25 @@ def _seeing_in_pixels(raw: Exposure) -> float:
     return float(np.clip(seeing / scale, 1.5, 15.0)) if seeing and scale else 4.0
 
 
-def _noise_ratio(image: Floats, variance: Floats, bad: Bools) -> np.float32:
-    """How much larger the scatter of empty sky is than the variance says."""
-    step = 7  # a sample of the pixels is enough
-    value, spread = image[::step, ::step], variance[::step, ::step]
+def _noise_ratio(image: Floats, variance: Floats, bad: Bools, sigma: float) -> np.float32:
+    """How much larger the scatter of empty sky is, on the scale of the PSF, than the variance says.
+
+    Resampled images have less noise from pixel to pixel than over several pixels; what counts for
+    fluxes is the latter.
+    """
+    smooth = ndimage.gaussian_filter(np.where(bad, np.float32(0.0), image), sigma, truncate=3.0)
+    step = 5  # a sample of the pixels is enough
     fine = ~bad[::step, ::step]
-    pull = value[fine] / np.sqrt(spread[fine])
-    if pull.size < 100:
-        return np.float32(1.0)
-    low = pull[pull < np.median(pull)] - np.median(pull)
-    # The dark half of the distribution knows nothing of sources.
-    return np.float32((1.4826 * np.median(np.abs(low))) ** 2)
+    # White noise smoothed by a Gaussian falls by this factor.
+    quieter = 2.0 * np.sqrt(np.pi) * sigma
+    pull = quieter * smooth[::step, ::step][fine] / np.sqrt(variance[::step, ::step][fine])
+    return np.float32(_dark_scatter(pull) ** 2) if pull.size >= 100 else np.float32(1.0)
+
+
+def _dark_scatter(values: Floats) -> float:
+    """Tell the standard deviation from the values below the median, which no source raises."""
+    middle = float(np.median(values))
+    return 1.4826 * float(np.median(middle - values[values < middle]))
 
 
 def grow(pixels: Bools, width: int) -> Bools:
