@@ -118,7 +118,7 @@ def _band_columns(objects: Objects, band: str, coadd: Exposure) -> dict[str, np.
         "kronRad": measured.kron.radius,
         "cModelFlux": measured.model_flux,
         "cModelFluxErr": measured.model_error,
-        "cModelFlux_flag": ~np.isfinite(measured.model_flux) | (measured.coverage < 0.5),
+        "cModel_flag": ~np.isfinite(measured.model_flux) | (measured.coverage < 0.5),
         "blendedness": measured.blendedness,
         "extendedness": objects.extendedness[band],
         "inputCount": count,
