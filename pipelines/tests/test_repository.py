@@ -10,6 +10,7 @@ from lsst.sphgeom import LonLat, UnitVector3d
 from cerro_pipelines import instruments, repository
 from cerro_pipelines.repository import RepositoryError
 from cerro_pipelines.simulate.config import SurveyConfig
+from cerro_pipelines.skymap_records import define_sky_map
 
 
 @pytest.mark.req("PIPE-3")
@@ -42,13 +43,13 @@ def test_a_sky_map_holds_every_exposure_and_is_made_once(tmp_path: Path, vista_f
     camera = instruments.load("vircam")
     ingest(root, vista_files[:1], camera)
     butler = repository.open_repository(root, writeable=True)
-    first = repository.define_sky_map(butler, camera)
-    assert repository.define_sky_map(butler, camera) == first
+    first = define_sky_map(butler, camera)
+    assert define_sky_map(butler, camera) == first
     (record,) = butler.registry.queryDimensionRecords("visit_detector_region")
     assert first[1][0].region.contains(record.region)
     # The next exposure is offset: the sky map that it needs is a new one.
     ingest(root, vista_files[5:6], camera)
-    second = repository.define_sky_map(repository.open_repository(root, writeable=True), camera)
+    second = define_sky_map(repository.open_repository(root, writeable=True), camera)
     assert (first[0], second[0]) == ("vircam_1", "vircam_2")
 
 

@@ -14,6 +14,7 @@ from lsst.daf.butler import Butler, CollectionType  # type: ignore[attr-defined]
 from . import datasets, repository
 from .execute import ProgressCallback, run_pipeline
 from .instruments.model import Instrument
+from .skymap_records import define_sky_map
 from .workers import PIPELINES
 
 __all__ = ["DEFAULT_OUTPUT", "Reduction", "choose_reduction", "reduce"]
@@ -144,9 +145,7 @@ def reduce(
     raw = repository.raw_collection(chosen.name)
     file = _pipeline_file(pipeline or chosen.pipeline)
     settings = {**chosen.reduce, **(config or {})}
-    sky_map, tracts = repository.define_sky_map(
-        butler, chosen, pixel_scale=pixel_scale, patch_size=patch_size
-    )
+    sky_map, tracts = define_sky_map(butler, chosen, pixel_scale=pixel_scale, patch_size=patch_size)
     text = Path(file.partition("#")[0]).read_text(encoding="utf-8")
     layout = [t.to_dict() for t in tracts]
     run = f"{output}/{_digest(butler, raw, text, file.partition('#')[2], settings, where, layout)}"

@@ -1,8 +1,6 @@
 """Make and open a Butler repository for Cerro's pipelines, with its dimension records.
 
-The registry is SQLite beside the data. Noise-limited pixels are stored quantized at 1/16 of the
-noise (Rice with subtractive dither), which makes them a quarter of the size and adds 0.02 % to the
-noise (Pence et al. 2010, section 3); raw images and masks are stored without loss.
+The registry is SQLite beside the data; `cerro_pipelines.storage` says how images are written.
 """
 
 from __future__ import annotations
@@ -15,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.time import Time
-from lsst.daf.butler import Butler, Config, Timespan
+from lsst.daf.butler import Butler, Timespan
 from lsst.sphgeom import ConvexPolygon, LonLat
 
 from . import datasets
 from .exposure import Exposure
 from .instruments.model import Instrument
-from .skymap import Tract, make_tracts, polygon, sky_map_hash
+from .skymap import polygon
+from .storage import butler_config
 
 __all__ = [
     "RAW_RUN",
@@ -29,7 +28,6 @@ __all__ = [
     "Observation",
     "RepositoryError",
     "create",
-    "define_sky_map",
     "footprint",
     "insert_observations",
     "instruments_of",
@@ -43,28 +41,6 @@ RAW_RUN = "raw"
 
 SKY_MAP_RUN = "skymaps"
 """Collection of all ``tract_definition`` datasets."""
-
-_GENERIC = "lsst.images.formatters.GenericFormatter"
-_QUANTIZED = {
-    "algorithm": "RICE_1",
-    "tile_shape": [64, 512],
-    "quantization": {"dither": "SUBTRACTIVE_DITHER_2", "level": 16.0},
-}
-_LOSSLESS = {"algorithm": "GZIP_1", "tile_shape": [64, 512]}
-_BITS = {"algorithm": "RICE_1", "tile_shape": [64, 512]}
-# A step of 1 adu without dither keeps the whole numbers of a simulated raw image exactly.
-_WHOLE_NUMBERS = {
-    "algorithm": "RICE_1",
-    "tile_shape": [64, 512],
-    "quantization": {"dither": "NO_DITHER", "level": -1.0, "seed": 1},
-}
-_WRITE_RECIPES = {
-    _GENERIC: {
-        "default": {"image": _LOSSLESS},
-        "measured": {"image": _QUANTIZED, "variance": _QUANTIZED, "mask": _BITS},
-        "whole_numbers": {"image": _WHOLE_NUMBERS},
-    }
-}
 
 
 class RepositoryError(Exception):
@@ -134,22 +110,6 @@ def footprint(exposure: Exposure) -> tuple[npt.NDArray[np.float64], npt.NDArray[
     return np.asarray(ra, np.float64), np.asarray(dec, np.float64)
 
 
-def _butler_config() -> Config:
-    config = Config()
-    config["datastore", "formatters", "write_recipes"] = _WRITE_RECIPES
-    for dataset in datasets.ALL:
-        if dataset.storage_class == "MaskedImageV2":
-            config["datastore", "formatters", dataset.name] = {
-                "formatter": _GENERIC,
-                "parameters": {"recipe": "measured"},
-            }
-    config["datastore", "formatters", "instrument<SimCam>", datasets.RAW.name] = {
-        "formatter": _GENERIC,
-        "parameters": {"recipe": "whole_numbers"},
-    }
-    return config
-
-
 def create(root: Path) -> Butler:
     """Make a repository, or open it for writing if it exists, with all dataset types registered.
 
@@ -166,7 +126,7 @@ def create(root: Path) -> Butler:
         )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        Butler.makeRepo(str(root), config=_butler_config())
+        Butler.makeRepo(str(root), config=butler_config())
     except OSError as error:
         raise RepositoryError(f"Cannot make a repository in {root}: {error.strerror}.") from error
     butler = open_repository(root, writeable=True)
@@ -361,130 +321,3 @@ def _unique(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         names = ("id", "name", "visit", "detector", "exposure")
         seen.setdefault(tuple(str(record.get(k)) for k in names), record)
     return list(seen.values())
-
-
-def _corners(region: ConvexPolygon) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    points = [LonLat(v) for v in region.getVertices()]
-    return (
-        np.array([p.getLon().asDegrees() for p in points]),
-        np.array([p.getLat().asDegrees() for p in points]),
-    )
-
-
-def define_sky_map(
-    butler: Butler,
-    instrument: Instrument,
-    *,
-    pixel_scale: float | None = None,
-    patch_size: int = 900,
-    border: int = 60,
-) -> tuple[str, list[Tract]]:
-    """Give the sky map that holds all exposures of an instrument, and make it where there is none.
-
-    An existing sky map is used as long as every exposure lies in it; once one does not, a new one
-    is made under the next number (``simcam_2``), so that pixels never shift under a finished coadd.
-
-    Parameters
-    ----------
-    butler
-        The repository, writeable.
-    instrument
-        The instrument whose exposures it is for.
-    pixel_scale
-        Side of a pixel of the coadds, arcsec; the instrument's own when omitted.
-    patch_size, border
-        See `cerro_pipelines.skymap.make_tracts`.
-
-    Returns
-    -------
-    name, tracts
-        The sky map.
-
-    Raises
-    ------
-    RepositoryError
-        If the repository holds no exposures of the instrument.
-    """
-    registry = butler.registry
-    regions = [
-        record.region
-        for record in registry.queryDimensionRecords(
-            "visit_detector_region", instrument=instrument.name
-        )
-    ]
-    if not regions:
-        raise RepositoryError(f"The repository holds no exposures of {instrument.name}.")
-    scale = pixel_scale or instrument.tract_pixel_scale
-    stem = instrument.name.lower()
-    number = 0
-    while True:
-        number += 1
-        name = f"{stem}_{number}"
-        tracts = _read_tracts(butler, name)
-        if not tracts:
-            break
-        same = all(t.pixel_scale == scale for t in tracts)
-        if same and all(any(t.region.contains(r) for t in tracts) for r in regions):
-            return name, tracts
-    tracts = make_tracts(
-        name,
-        [_corners(r) for r in regions],
-        pixel_scale=scale,
-        patch_size=patch_size,
-        border=border,
-    )
-    _insert_sky_map(butler, name, tracts)
-    return name, tracts
-
-
-def _read_tracts(butler: Butler, name: str) -> list[Tract]:
-    refs = butler.query_datasets(
-        datasets.TRACT_DEFINITION.name,
-        collections=SKY_MAP_RUN,
-        where="skymap = :name",
-        bind={"name": name},
-        explain=False,
-    )
-    tracts = [Tract.from_dict(butler.get(ref)) for ref in refs]
-    return sorted(tracts, key=lambda t: t.id)
-
-
-def _insert_sky_map(butler: Butler, name: str, tracts: Sequence[Tract]) -> None:
-    registry = butler.registry
-    with butler.transaction():
-        registry.insertDimensionData(
-            "skymap",
-            {
-                "name": name,
-                "hash": sky_map_hash(tracts),
-                "tract_max": len(tracts),
-                "patch_nx_max": max(t.nx for t in tracts),
-                "patch_ny_max": max(t.ny for t in tracts),
-            },
-        )
-        registry.insertDimensionData(
-            "tract", *({"skymap": name, "id": t.id, "region": t.region} for t in tracts)
-        )
-        registry.insertDimensionData(
-            "patch",
-            *(
-                {
-                    "skymap": name,
-                    "tract": t.id,
-                    "id": p.id,
-                    "cell_x": p.cell_x,
-                    "cell_y": p.cell_y,
-                    "region": p.region,
-                }
-                for t in tracts
-                for p in t.patches()
-            ),
-        )
-        for tract in tracts:
-            butler.put(
-                tract.to_dict(),
-                datasets.TRACT_DEFINITION.name,
-                skymap=name,
-                tract=tract.id,
-                run=SKY_MAP_RUN,
-            )
