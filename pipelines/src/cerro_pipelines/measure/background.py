@@ -108,7 +108,11 @@ def _clipped_mean(values: Floats) -> tuple[float, float]:
 def _fill(mean: Floats) -> Floats:
     """Replace unknown boxes, and those that stand out, by the median around them."""
     known = np.where(np.isfinite(mean), mean, np.nanmedian(mean))
-    around = ndimage.median_filter(known, size=3, mode="nearest")
+    near = ndimage.median_filter(known, size=3, mode="nearest")
+    known = np.where(np.isfinite(mean), mean, near)
+    # Continued by its slope beyond the edge, lest the corners of a gradient stand out.
+    beyond = np.pad(known, 1, mode="reflect", reflect_type="odd")
+    around = ndimage.median_filter(beyond, size=3)[1:-1, 1:-1]
     spread = 1.4826 * np.median(np.abs(known - around)) + 1e-12
     odd = ~np.isfinite(mean) | (np.abs(known - around) > 6.0 * spread)
     filled: Floats = np.where(odd, around, known)
