@@ -129,6 +129,8 @@ class Tract:
         Width by which the outer region of a patch reaches into its neighbours, pixels.
     nx, ny
         Number of patches along x (towards west) and y (towards north).
+    requested_size
+        The patch size that was asked for, of which `patch_size` is the nearest that fits.
     """
 
     skymap: str
@@ -140,6 +142,7 @@ class Tract:
     border: int
     nx: int
     ny: int
+    requested_size: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -331,4 +334,5 @@ def _tract(
         border=border,
         nx=nx,
         ny=ny,
+        requested_size=patch_size,
     )
