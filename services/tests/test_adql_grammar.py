@@ -175,3 +175,67 @@ def test_deep_nesting_is_refused_in_words(catalogue: Catalogue) -> None:
     adql = f"SELECT {'(' * 5000}ra{')' * 5000} FROM sky.Object"
     with pytest.raises(AdqlError, match="nested too deeply"):
         compile_query(adql, catalogue)
+
+
+@pytest.mark.req("TAP-8")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9" * 5000,
+        "1e999",
+        "0x" + "f" * 17,
+        f"TOP {10**30} ra",
+        f"TOP {'9' * 5000} ra",
+        f"CAST(kind AS VARCHAR({10**12}))",
+    ],
+)
+def test_a_number_beyond_what_a_database_holds_is_refused_in_words(
+    catalogue: Catalogue, value: str
+) -> None:
+    with pytest.raises(AdqlError, match=r"too large|at most|below"):
+        compile_query(f"SELECT {value} FROM sky.Object", catalogue)
+
+
+@pytest.mark.req("TAP-8")
+@pytest.mark.parametrize(
+    "value", ["1e308 * 1e308", " * ".join(["9223372036854775807"] * 40) + "/2e0"]
+)
+def test_constants_that_overflow_are_left_to_the_engine(catalogue: Catalogue, value: str) -> None:
+    assert compile_query(f"SELECT ra FROM sky.Object WHERE ra < {value}", catalogue).scans
+
+
+@pytest.mark.req("TAP-13")
+@pytest.mark.parametrize(
+    "unit",
+    ["10**99999999999 deg", "((10**999)**999)**999 deg", "deg**(1/0)", "10**999 deg", "m" * 99],
+)
+def test_a_unit_is_not_a_sum_to_work_out(catalogue: Catalogue, unit: str) -> None:
+    with pytest.raises(AdqlError, match=r"unit|cannot be given"):
+        compile_query(f"SELECT IN_UNIT(ra, '{unit}') FROM sky.Object", catalogue)
+
+
+@pytest.mark.req("TAP-13")
+@pytest.mark.parametrize(
+    "adql",
+    [
+        # Each of these doubles with every step.
+        f"SELECT {'SQRT(' * 40}ra{')' * 40} FROM sky.Object",
+        f"SELECT {'CONTAINS(POINT(' * 15}ra{', 1), CIRCLE(1, 1, 1))' * 15} FROM sky.Object",
+        f"SELECT * FROM {'(SELECT *, * FROM ' * 20}sky.Object{') AS q' * 20}",
+        "SELECT * FROM sky.Object AS a"
+        + "".join(
+            f" NATURAL JOIN (SELECT * FROM sky.Object AS b, sky.Object AS c) AS d{i}"
+            for i in range(12)
+        ),
+        "WITH a0 AS (SELECT ra FROM sky.Object)"
+        + "".join(
+            f", a{i + 1} AS (SELECT ra FROM a{i} UNION ALL SELECT ra FROM a{i})" for i in range(40)
+        )
+        + " SELECT COUNT(*) FROM a40",
+        f"SELECT COUNT(*) FROM {', '.join(f'sky.Object AS a{i}' for i in range(200))}",
+    ],
+    ids=["scalars", "shapes", "stars", "joins", "names", "tables"],
+)
+def test_a_short_query_cannot_become_an_endless_one(catalogue: Catalogue, adql: str) -> None:
+    with pytest.raises(AdqlError, match=r"too long|at most|more than"):
+        compile_query(adql, catalogue)

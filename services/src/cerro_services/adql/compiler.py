@@ -19,12 +19,19 @@ from cerro_services.adql.columns import ResultColumn
 from cerro_services.adql.dialect import parse
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.expressions import Expressions
+from cerro_services.adql.extent import check_extent
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.joins import From
 from cerro_services.adql.pruning import spread
 from cerro_services.adql.query import MARK, Query, Scan
 from cerro_services.adql.scope import Scope, Source
 from cerro_services.adql.values import Value
+
+_LONGEST = 16_000_000
+"""Characters of SQL that a query may become."""
+MAX_COLUMNS, MAX_COLUMNS_IN_ALL = 4000, 20_000
+"""Columns of one SELECT, and of all in a query: SELECT *, * of SELECT *, * of … doubles them each
+time, and the database plans thousands for seconds before it can be stopped."""
 
 
 def compile_query(text: str, catalogue: Catalogue) -> Query:
@@ -50,6 +57,7 @@ def compile_query(text: str, catalogue: Catalogue) -> Query:
     if MARK in text:
         raise AdqlError("The query holds a NUL character.")
     tree = parse(text)
+    check_extent(tree)
     try:
         return _Compiler(catalogue).query(tree, text)
     except AdqlError as error:
@@ -80,14 +88,18 @@ class _Compiler:
         self._catalogue = catalogue
         self._scans: list[Scan] = []
         self._aliases = count()
+        self._columns = 0
         self._named: dict[str, tuple[exp.Identifier, str, tuple[ResultColumn, ...]]] = {}
         self._expressions = Expressions(self._nested)
 
     def query(self, tree: exp.Query, text: str) -> Query:
         ctes = self._with(tree)
         body = self._body(tree, None)
+        sql = ctes + body.sql
+        if len(sql) > _LONGEST:
+            raise AdqlError("The query is too long once * and the functions are written out.")
         spread(self._scans)
-        return Query(text, ctes + body.sql, tuple(self._scans), body.columns, body.top, body.offset)
+        return Query(text, sql, tuple(self._scans), body.columns, body.top, body.offset)
 
     def _with(self, tree: exp.Query) -> str:
         clause = tree.args.get("with_")
@@ -193,6 +205,13 @@ class _Compiler:
                 if alias is not None:
                     value = value.described(value.column.named(alias.name))
                 values.append(value)
+            if len(values) > MAX_COLUMNS:
+                raise AdqlError(f"A SELECT gives at most {MAX_COLUMNS:,} columns.", span_of(item))
+        self._columns += len(values)
+        if self._columns > MAX_COLUMNS_IN_ALL:
+            raise AdqlError(
+                f"The SELECTs of a query give at most {MAX_COLUMNS_IN_ALL:,} columns in all."
+            )
         return values
 
     def _starred(self, values: list[Value], scope: Scope, node: exp.Expr) -> list[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ _CASTS = {
     "TIMESTAMP": ("TIMESTAMP", "char", "*"),
     "BOOLEAN": ("BOOLEAN", "boolean", None),
 }
+
+_LONGEST = 4_000_000
+"""Characters of SQL that one call may become."""
 
 
 class Expressions:
@@ -265,6 +269,7 @@ class Expressions:
             return self._aggregate(node, scope)
         if name in GEOMETRY:
             found = geometry(node, lambda arg: self.value(arg, scope), span)
+            _check_length(name, found.sql + (found.truth or ""), span)
             return found.described(found.column.named(found.column.name or name.lower()))
         args = [self.value(arg, scope) for arg in node.expressions]
         if name == "IN_UNIT":
@@ -273,6 +278,7 @@ class Expressions:
             raise NotSupportedError(f"{name} is not offered yet.", span)
         function = SCALARS[name]
         sql = function.sql(*(arg.sql for arg in args))
+        _check_length(name, sql, span)
         first = args[0].column if args else ResultColumn("")
         same = function.datatype == "same"
         if name == "MOD":
@@ -314,6 +320,12 @@ class Expressions:
         return Value(sql, kept)
 
 
+def _check_length(name: str, sql: str, span: tuple[int, int] | None) -> None:
+    # Some functions write their argument twice: SQRT(SQRT(…)) would grow without bounds.
+    if len(sql) > _LONGEST:
+        raise AdqlError(f"{name} has too long or too many arguments.", span)
+
+
 def _literal(node: exp.Literal) -> Value:
     if node.is_string:
         return Value(literal(node.this), ResultColumn("text", "char", "*"))
@@ -334,9 +346,13 @@ def _fold(operator: str, left: Value, right: Value) -> float | None:
     a, b = left.constant, right.constant
     if a is None or b is None:
         return None
-    if operator == "/":
-        if b == 0:
-            return None
-        whole = left.column.is_integer and right.column.is_integer
-        return int(a / b) if whole else a / b
-    return {"+": a + b, "-": a - b, "*": a * b}[operator]
+    try:
+        if operator == "/":
+            whole = left.column.is_integer and right.column.is_integer
+            result = int(a / b) if whole else a / b
+        else:
+            result = {"+": a + b, "-": a - b, "*": a * b}[operator]
+        return result if math.isfinite(result) else None
+    except (OverflowError, ZeroDivisionError):
+        # What lies beyond a double is the engine's to refuse.
+        return None

@@ -6,6 +6,7 @@ release stays out.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
+_HEX_DIGITS = 16
+_LARGEST = 2**63 - 1
 MAX_TOKENS = 200_000
 """A query longer than this is refused before it is parsed."""
 
@@ -141,7 +144,11 @@ def check_tokens(stream: list[Token]) -> None:
         if kind == TokenType.NUMBER:
             if not _NUMBER.match(token.text):
                 raise AdqlError(f"{token.text!r} is not a number of ADQL.", span)
+            if math.isinf(float(token.text)):
+                raise AdqlError("The number is too large: a double ends at 1.8e308.", span)
             continue
+        if kind == TokenType.HEX_STRING and len(token.text.lstrip("0")) > _HEX_DIGITS:
+            raise AdqlError("The number is too large: an integer has 64 bits.", span)
         if kind in {TokenType.STRING, TokenType.HEX_STRING}:
             continue
         word = token.text.upper()
@@ -229,6 +236,8 @@ def _check_node(node: exp.Expr) -> None:
             count = node.expression
             if not (isinstance(count, exp.Literal) and count.this.isdigit()):
                 raise AdqlError(f"{name} needs a number of rows, such as 10.", span_of(node))
+            if int(count.this) > _LARGEST:
+                raise AdqlError(f"{name} is at most {_LARGEST}.", span_of(node))
         case exp.Alias() if not isinstance(node.parent, exp.Select):
             raise AdqlError("AS has no place here.", span_of(node))
         case exp.Distinct() if not isinstance(node.parent, exp.Select | exp.Anonymous):
@@ -284,6 +293,9 @@ def _check_cast(node: exp.Cast) -> None:
             "TIMESTAMP, POINT, CIRCLE and POLYGON.",
             span_of(node),
         )
+    for length in target.expressions:
+        if not (length.name.isdigit() and int(length.name) < 2**31):
+            raise AdqlError("The length of a string is a whole number below 2**31.", span_of(node))
 
 
 def _conditions(node: exp.Expr) -> Iterator[exp.Expr]:

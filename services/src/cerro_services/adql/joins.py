@@ -166,9 +166,16 @@ class From:
                 name = identifier if isinstance(identifier, exp.Identifier) else identifier.this
                 pairs.append((_one(name, left), _one(name, right)))
         else:
-            for a in left.visible:
-                shared = [b for b in right.visible if b.name.lower() == a.name.lower()]
-                pairs.extend((a, b) for b in shared)
+            ours, theirs = _by_name(left), _by_name(right)
+            for name in ours.keys() & theirs.keys():
+                if len(ours[name]) > 1 or len(theirs[name]) > 1:
+                    # Each pair of equal names would double the columns of the next join.
+                    raise AdqlError(
+                        f"{ours[name][0].name} of a NATURAL JOIN stands more than once on a side. "
+                        "Join with ON.",
+                        span_of(node),
+                    )
+            pairs = [(a, b) for a in left.visible for b in theirs.get(a.name.lower(), [])]
             if not pairs:
                 raise AdqlError("The tables of a NATURAL JOIN share no column.", span_of(node))
         merged = []
@@ -182,6 +189,13 @@ class From:
         rest = [v for v in left.visible + right.visible if id(v) not in taken]
         condition = " AND ".join(f"{a.value().sql} = {b.value().sql}" for a, b in pairs)
         return merged + rest, condition
+
+
+def _by_name(side: Joined) -> dict[str, list[Visible]]:
+    found: dict[str, list[Visible]] = {}
+    for visible in side.visible:
+        found.setdefault(visible.name.lower(), []).append(visible)
+    return found
 
 
 def _one(name: exp.Identifier, side: Joined) -> Visible:
