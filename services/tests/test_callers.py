@@ -152,3 +152,34 @@ def test_without_the_hub_the_public_goes_on_and_tokens_wait(
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert "Hub does not answer" in answer.text
+
+
+@pytest.mark.req("ACC-3")
+def test_what_everybody_may_ask_tells_nothing_of_closed_releases(served: Served) -> None:
+    for path in ("healthz", "api/healthz", "api/tap/availability"):
+        answer = httpx.get(f"{served.url}/{path}")
+        assert answer.status_code == 200
+        assert "closed" not in answer.text
+        assert "releases" not in answer.text, "not even how many there are"
+
+
+@pytest.mark.req("ACC-5")
+@pytest.mark.parametrize("path", ["api/tap/tables", "api/releases", "api/tap/sync", "api/nothing"])
+def test_every_answer_tells_browsers_that_it_is_no_page(served: Served, path: str) -> None:
+    headers = httpx.get(f"{served.url}/{path}").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.req("ACC-5")
+def test_no_answer_leads_to_a_host_that_the_client_names(served: Served) -> None:
+    answer = httpx.get(f"{served.url}/api/releases/", headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "elsewhere" not in answer.text + str(answer.headers)
+
+
+@pytest.mark.req("ACC-5")
+def test_no_page_loads_scripts_of_another_host(served: Served) -> None:
+    for path in ("api/openapi", "docs", "api/docs", "redoc"):
+        assert httpx.get(f"{served.url}/{path}").status_code == 404

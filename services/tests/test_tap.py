@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import io
 import shutil
 import sys
@@ -11,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -24,6 +27,7 @@ from pyvo.dal.exceptions import DALQueryError
 
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore
+from cerro_services.tap.sync import Answer
 
 from .conftest import ROWS, Served, free_port, running
 
@@ -368,3 +372,34 @@ def test_a_query_that_runs_too_long_is_told_so(
         )
     assert answer.status_code == 400
     assert "ran longer than the 0.5 seconds" in status(answer.content)[0][1]
+
+
+@pytest.mark.req("TAP-13")
+async def test_a_client_that_reads_no_further_is_left(
+    store: ReleaseStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = free_port()
+    settings = Settings(
+        home=tmp_path_factory.mktemp("stall"), releases=store.root, stall_seconds=0.5, threads=1
+    )
+    with running(settings, port):
+        form = f"QUERY={quote(LONG)}&MAXREC=20000000".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        head = (
+            "POST /api/tap/sync HTTP/1.1\r\nHost: x\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(form)}\r\n\r\n"
+        )
+        writer.write(head.encode() + form)
+        assert b"200 OK" in await reader.readline()
+        # Nothing more is read; in time the service closes, and what was on its way ends early.
+        await _until(lambda: _open_queries() == 0)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+        writer.close()
+
+
+def _open_queries() -> int:
+    gc.collect()
+    return sum(isinstance(o, Answer) and not o._closed for o in gc.get_objects())

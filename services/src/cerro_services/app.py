@@ -57,9 +57,12 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
         title="Cerro data services",
         version=version("cerro-services"),
         lifespan=life,
-        docs_url="/api/openapi",
+        # The pages that show this document load another host's scripts into the platform's address.
+        docs_url=None,
         openapi_url="/api/openapi.json",
         redoc_url=None,
+        # They would lead to whatever host the client names.
+        redirect_slashes=False,
     )
     app.state.context = context
     for name, service in SERVICES.items():
@@ -92,7 +95,7 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["X-Cerro-Overflow", "WWW-Authenticate", "Content-Disposition"],
     )
-    app.add_middleware(_Named)
+    app.add_middleware(_Headers)
     return app
 
 
@@ -103,11 +106,12 @@ def _health(context: Context) -> APIRouter:
     @routes.api_route("/api/healthz", methods=["GET", "HEAD"], include_in_schema=False)
     def health() -> Response:
         try:
-            count = len(context.store.published())
+            context.store.published()
         except (CerroError, OSError) as error:
             log.warning("not healthy: %s", error)
-            return JSONResponse({"ok": False, "reason": str(error)}, 503)
-        return JSONResponse({"ok": True, "releases": count})
+            reason = "The release store cannot be read. The operator finds the reason in the log."
+            return JSONResponse({"ok": False, "reason": reason}, 503)
+        return JSONResponse({"ok": True})
 
     return routes
 
@@ -129,8 +133,17 @@ def _rendered(request: Request, status: int, code: str, message: str, realm: str
     return response
 
 
-class _Named:
-    """Names the product in the Server header of every response."""
+_ON_EVERY_RESPONSE = (
+    (b"server", PRODUCT.encode()),
+    # What a query writes into a result must never run as a page of the platform.
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+)
+
+
+class _Headers:
+    """Adds the headers of every response: who answers, and that it is data and no page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -138,7 +151,7 @@ class _Named:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"server", PRODUCT.encode())]
+                message["headers"] = [*message["headers"], *_ON_EVERY_RESPONSE]
             await send(message)
 
         await self._app(scope, receive, named if scope["type"] == "http" else send)

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     query_limit: int = Field(1_000_000, ge=1000, description="Characters of a query at most.")
     concurrent_queries: int = Field(8, ge=1, description="Queries that run at once; others wait.")
     memory: str = Field("2GB", description="Memory that all queries together may use.")
+    stall_seconds: float = Field(
+        300.0, gt=0, description="Seconds a client may take for a piece of a result."
+    )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from cerro_services.access import Callers
 from cerro_services.config import Settings
 from cerro_services.engine import DuckDBEngine, Engine, Limits
 from cerro_services.release import ReleaseStore
+from cerro_services.slots import Slots
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Context:
     client
         Connects to the Hub.
     slots
-        Lets no more queries run at once than the settings allow.
+        Lets no more queries run at once than the settings allow, nor one caller take them all.
     started
         When the process began to serve.
     """
@@ -45,7 +45,7 @@ class Context:
     callers: Callers
     workers: ThreadPoolExecutor
     client: httpx.AsyncClient
-    slots: asyncio.Semaphore
+    slots: Slots
     started: datetime
 
     @classmethod
@@ -54,6 +54,8 @@ class Context:
         spill = settings.spill
         if spill is not None:
             spill.mkdir(parents=True, exist_ok=True)
+            # What spills may be of a restricted release.
+            spill.chmod(0o700)
         settings.releases.mkdir(parents=True, exist_ok=True)
         client = httpx.AsyncClient(timeout=5.0, trust_env=False)
         return cls(
@@ -63,7 +65,7 @@ class Context:
             Callers(settings.hub_api_url, client, settings.token_cache),
             ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
-            asyncio.Semaphore(settings.concurrent_queries),
+            Slots(settings.concurrent_queries),
             datetime.now(UTC),
         )
 

@@ -81,7 +81,9 @@ class _Streaming(Response):
             await send(start)
             piece: bytes | None = self._first
             while piece is not None:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                # Whoever reads no further must not hold the query's memory for ever.
+                async with asyncio.timeout(self._context.settings.stall_seconds):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
                 piece = await _work(self._context, self._answer, self._answer.next, self._gone)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (QueryCancelledError, OSError) as error:
@@ -104,7 +106,7 @@ async def _work[T](
 ) -> T:
     """Take one step of an answer in a worker, unless the client leaves or its time ends."""
     loop = asyncio.get_running_loop()
-    async with context.slots:
+    async with context.slots.of(answer.caller.name):
         if gone.done():
             answer.stop()
             raise QueryCancelledError("The client left.")

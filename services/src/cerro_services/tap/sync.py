@@ -26,6 +26,8 @@ HELD = 1 << 20
 """Bytes of a result that are written before the response begins: a small result is sent whole,
 with its length, and an early error has its own status."""
 _VIEWS, _QUERIES = 64, 512
+_SHORT = 10_000
+"""Characters of a query that is kept: long ones would fill the memory, and seldom come again."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Views:
         if known is not None and known[0] is seen:
             return known[1]
         query = compile_query(adql, seen.catalogue)
+        if len(adql) > _SHORT:
+            return query
         with self._lock:
             _make_room(self._queries, _QUERIES)
             self._queries[key] = (seen, query)
@@ -133,7 +137,7 @@ class Answer:
     def __init__(self, context: Context, views: Views, question: Question, caller: Caller) -> None:
         self._context = context
         self._views = views
-        self._caller = caller
+        self.caller = caller
         self._stream: Stream | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._stopped: CerroError | None = None
@@ -163,7 +167,7 @@ class Answer:
         """
         started = time.monotonic()
         try:
-            seen = self._views.view(self._context.store.published(), self._caller.groups)
+            seen = self._views.view(self._context.store.published(), self.caller.groups)
             query = self._views.query(seen, self.question.adql)
             maxrec = self.question.maxrec
             self._stream = self._context.engine.stream(query, limit=maxrec + 1)
@@ -221,7 +225,7 @@ class Answer:
             self._stream.close()
         log.info(
             "query by %s: %s, %d rows%s as %s in %.1f ms: %r",
-            self._caller.name or "public",
+            self.caller.name or "public",
             self.rows.error.code if self.rows.error else "ok",
             self.rows.count,
             " (overflow)" if self.rows.overflow else "",
