@@ -16,6 +16,7 @@ from cerro_pipelines.reduce import reduce
 from cerro_pipelines.schema.columns import table_model
 
 BANDS = ["g", "r", "i"]
+MIDDLE = np.cos(np.radians(-30.0))
 TABLES = {
     "object": "Object",
     "forced_source": "ForcedSource",
@@ -38,8 +39,7 @@ def separations(here: Table, there: Table) -> np.ndarray:
 
     def plane(t: Table) -> np.ndarray:
         ra, dec = (t["ra"], t["dec"]) if "ra" in t.colnames else (t["coord_ra"], t["coord_dec"])
-        cosine = np.cos(np.radians(np.mean(dec)))
-        return 3600.0 * np.column_stack([np.asarray(ra) * cosine, np.asarray(dec)])
+        return 3600.0 * np.column_stack([np.asarray(ra) * MIDDLE, np.asarray(dec)])
 
     distance: np.ndarray = cKDTree(plane(here)).query(plane(there))[0]
     return distance
@@ -86,12 +86,12 @@ def test_objects_are_where_and_as_bright_as_the_truth_says(butler: Butler) -> No
     distance = separations(objects, bright)
     assert np.mean(distance < 0.3) > 0.9
     assert np.median(distance) < 0.02
-    middle = np.cos(np.radians(-30.0))
-    tree = cKDTree(np.column_stack([ra * middle, dec]))
-    _, row = tree.query(np.column_stack([np.asarray(bright["ra"]) * middle, bright["dec"]]))
+    tree = cKDTree(np.column_stack([ra * MIDDLE, dec]))
+    _, row = tree.query(np.column_stack([np.asarray(bright["ra"]) * MIDDLE, bright["dec"]]))
     for band in BANDS:
         ratio = np.asarray(objects[f"{band}_psfFlux"][row]) / np.asarray(bright[f"{band}_flux"])
-        assert np.median(ratio[distance < 0.3]) == pytest.approx(1.0, abs=0.03)
+        # Stars saturated in every visit of a band have no PSF flux there.
+        assert np.nanmedian(ratio[distance < 0.3]) == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.req("PIPE-7")
