@@ -15,11 +15,12 @@ from cerro_pipelines.measure.background import masked_background
 from cerro_pipelines.measure.detect import detect
 from cerro_pipelines.measure.detrend import flag_pixels, noise_model
 from cerro_pipelines.measure.fluxes import Templates, fit_fluxes
-from cerro_pipelines.measure.models import fit_models, initial_models
+from cerro_pipelines.measure.models import fit_models
 from cerro_pipelines.measure.photometry import measure
 from cerro_pipelines.measure.profiles import draw_galaxies, psf_mixture, sersic
 from cerro_pipelines.measure.psf import PsfModel, moffat_psf
 from cerro_pipelines.measure.psf_fit import PsfError
+from cerro_pipelines.measure.sources import initial_models
 from cerro_pipelines.measure.stamps import split_position
 from cerro_pipelines.measure.visit import estimate_psf, measure_sources
 

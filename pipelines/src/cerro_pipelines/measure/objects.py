@@ -14,19 +14,18 @@ from cerro_pipelines.measure.background import masked_background
 from cerro_pipelines.measure.detect import Detections, detect
 from cerro_pipelines.measure.detrend import grow
 from cerro_pipelines.measure.fluxes import fit_fluxes
-from cerro_pipelines.measure.models import (
-    Models,
-    draw_templates,
-    fit_models,
-    initial_models,
-    join,
-    refine_models,
-    resolved,
-)
+from cerro_pipelines.measure.models import fit_models, refine_models
 from cerro_pipelines.measure.photometry import Photometry, measure
 from cerro_pipelines.measure.profiles import psf_mixture
 from cerro_pipelines.measure.psf import PsfModel
 from cerro_pipelines.measure.psf_store import find_psf
+from cerro_pipelines.measure.sources import (
+    Models,
+    draw_templates,
+    initial_models,
+    join,
+    resolved,
+)
 from cerro_pipelines.measure.stamps import Bools, Floats
 from cerro_pipelines.measure.visit import extendedness, footprints
 

@@ -13,9 +13,9 @@ from cerro_pipelines.measure.apertures import (
     kron_radius,
 )
 from cerro_pipelines.measure.fluxes import LinearFit, Templates, fit_fluxes
-from cerro_pipelines.measure.models import Models, draw_templates
 from cerro_pipelines.measure.profiles import psf_mixture
 from cerro_pipelines.measure.psf import PsfModel
+from cerro_pipelines.measure.sources import Models, draw_templates
 from cerro_pipelines.measure.stamps import Bools, Floats, cut, split_position
 
 APERTURES = (6, 9, 12, 17)  # pixels
