@@ -47,10 +47,12 @@ def test_a_sky_map_holds_every_exposure_and_is_made_once(tmp_path: Path, vista_f
     assert define_sky_map(butler, camera) == first
     (record,) = butler.registry.queryDimensionRecords("visit_detector_region")
     assert first[1][0].region.contains(record.region)
+    # Other patches are another sky map.
+    assert define_sky_map(butler, camera, patch_size=500)[0] == "vircam_2"
     # The next exposure is offset: the sky map that it needs is a new one.
     ingest(root, vista_files[5:6], camera)
     second = define_sky_map(repository.open_repository(root, writeable=True), camera)
-    assert (first[0], second[0]) == ("vircam_1", "vircam_2")
+    assert (first[0], second[0]) == ("vircam_1", "vircam_3")
 
 
 @pytest.mark.req("PIPE-9")

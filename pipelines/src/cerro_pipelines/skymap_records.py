@@ -35,8 +35,9 @@ def define_sky_map(
 ) -> tuple[str, list[Tract]]:
     """Give the sky map that holds all exposures of an instrument, and make it where there is none.
 
-    An existing sky map is used as long as every exposure lies in it; once one does not, a new one
-    is made under the next number (``simcam_2``), so that pixels never shift under a finished coadd.
+    An existing sky map is used as long as every exposure lies in it and its pixels and patches are
+    those asked for. Otherwise a new one is made under the next number (``simcam_2``), so that pixels
+    never shift under a finished coadd.
 
     Parameters
     ----------
@@ -77,7 +78,10 @@ def define_sky_map(
         tracts = _read_tracts(butler, name)
         if not tracts:
             break
-        same = all(t.pixel_scale == scale for t in tracts)
+        same = all(
+            (t.pixel_scale, t.requested_size, t.border) == (scale, patch_size, border)
+            for t in tracts
+        )
         if same and all(any(t.region.contains(r) for t in tracts) for r in regions):
             return name, tracts
     tracts = make_tracts(
