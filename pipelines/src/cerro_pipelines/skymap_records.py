@@ -35,8 +35,8 @@ def define_sky_map(
 ) -> tuple[str, list[Tract]]:
     """Give the sky map that holds all exposures of an instrument, and make it where there is none.
 
-    An existing sky map is used as long as every exposure lies in it and its pixels and patches are
-    those asked for. Otherwise a new one is made under the next number (``simcam_2``), so that pixels
+    An existing sky map is used as long as every exposure lies in it and its pixels and patches
+    are those asked for. Otherwise a new one is made under the next number (``simcam_2``), so pixels
     never shift under a finished coadd.
 
     Parameters
