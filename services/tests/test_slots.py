@@ -15,13 +15,31 @@ async def test_one_caller_leaves_half_of_the_slots_to_others() -> None:
     slots = Slots(4)
     async with AsyncExitStack() as held:
         for _ in range(2):
-            await held.enter_async_context(slots.of(None))
-        third = asyncio.ensure_future(held.enter_async_context(slots.of(None)))
+            await held.enter_async_context(slots.of("eve"))
+        third = asyncio.ensure_future(held.enter_async_context(slots.of("eve")))
         await held.enter_async_context(slots.of("ada"))
+        await asyncio.sleep(0)
         assert not third.done()
         third.cancel()
         await asyncio.wait({third})
-    assert not slots._callers, "nobody is remembered whose queries have ended"
+    assert not slots._shares, "nobody is remembered whose queries have ended"
+
+
+@pytest.mark.req("TAP-13")
+async def test_visitors_share_half_of_the_slots_and_leave_each_other_some() -> None:
+    slots = Slots(4)
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(slots.of(None, "192.0.2.1"))
+        again = asyncio.ensure_future(held.enter_async_context(slots.of(None, "192.0.2.1")))
+        await held.enter_async_context(slots.of(None, "192.0.2.2"))
+        other = asyncio.ensure_future(held.enter_async_context(slots.of(None, "192.0.2.3")))
+        await held.enter_async_context(slots.of("ada", "192.0.2.1"))
+        await asyncio.sleep(0)
+        assert not again.done()
+        assert not other.done()
+        for waiting in (again, other):
+            waiting.cancel()
+        await asyncio.wait({again, other})
 
 
 @pytest.mark.req("TAP-13")

@@ -1,17 +1,17 @@
-"""Who may run queries at once: so many in all, and no one caller more than half of them."""
+"""Who may run queries at once: so many in all, and no one caller more than a share of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 
 class Slots:
     """Lets no more queries run at once than there are slots.
 
-    A caller gets half of the slots at most, so that nobody's long queries keep all others waiting.
-    Everybody without a token is one caller.
+    A caller gets half of the slots at most, and so does everybody without a token together, of whom
+    each address gets a quarter: nobody's long queries keep all others waiting.
 
     Parameters
     ----------
@@ -21,24 +21,39 @@ class Slots:
 
     def __init__(self, total: int) -> None:
         self._all = asyncio.Semaphore(total)
-        self._share = max(1, total // 2)
-        self._callers: dict[str | None, tuple[asyncio.Semaphore, int]] = {}
+        self._half, self._quarter = max(1, total // 2), max(1, total // 4)
+        self._shares: dict[Hashable, tuple[asyncio.Semaphore, int]] = {}
 
     @asynccontextmanager
-    async def of(self, name: str | None) -> AsyncIterator[None]:
+    async def of(self, name: str | None, address: str = "") -> AsyncIterator[None]:
         """Hold a slot; wait until one is free.
 
         Parameters
         ----------
         name
             The caller; None for those without a token.
+        address
+            Where they call from.
         """
-        own, users = self._callers.get(name, (asyncio.Semaphore(self._share), 0))
-        self._callers[name] = own, users + 1
+        if name is not None:
+            async with self._share(name, self._half), self._all:
+                yield
+        else:
+            async with (
+                self._share((None, address), self._quarter),
+                self._share(None, self._half),
+                self._all,
+            ):
+                yield
+
+    @asynccontextmanager
+    async def _share(self, key: Hashable, size: int) -> AsyncIterator[None]:
+        share, users = self._shares.get(key, (asyncio.Semaphore(size), 0))
+        self._shares[key] = share, users + 1
         try:
-            async with own, self._all:
+            async with share:
                 yield
         finally:
-            own, users = self._callers.pop(name)
+            share, users = self._shares.pop(key)
             if users > 1:
-                self._callers[name] = own, users - 1
+                self._shares[key] = share, users - 1

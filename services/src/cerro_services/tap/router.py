@@ -51,10 +51,10 @@ def router(context: Context) -> APIRouter:
         parameters = await Parameters.read(request, longest=4 * context.settings.query_limit)
         question = Question.read(parameters, request.headers.get("accept"), context.settings)
         if request.method == "HEAD":
-            async with context.slots.of(caller.name):
+            async with context.slots.of(caller.name, _address(request)):
                 await run_in_threadpool(lambda: views.query(seen(caller), question.adql))
             return Response(headers={"Content-Type": question.form.mime})
-        answer = Answer(context, views, question, caller)
+        answer = Answer(context, views, question, caller, _address(request))
         return await begun(context, answer, request.receive)
 
     @routes.api_route("/capabilities", methods=["GET", "HEAD"], summary="What TAP can do here")
@@ -111,6 +111,10 @@ def _probe(context: Context, views: Views) -> tuple[bool, str]:
         return False, "The release store cannot be read."
     took = (datetime.now(UTC) - started).total_seconds() * 1e3
     return True, f"Every release answered a query, all of them within {took:.0f} ms."
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _groups(release: object) -> frozenset[str]:

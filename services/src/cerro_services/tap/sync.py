@@ -132,12 +132,22 @@ class Answer:
         What is asked.
     caller
         Who asks.
+    address
+        Where they ask from.
     """
 
-    def __init__(self, context: Context, views: Views, question: Question, caller: Caller) -> None:
+    def __init__(
+        self,
+        context: Context,
+        views: Views,
+        question: Question,
+        caller: Caller,
+        address: str = "",
+    ) -> None:
         self._context = context
         self._views = views
         self.caller = caller
+        self.address = address
         self._stream: Stream | None = None
         self._pieces: Iterator[bytes] = iter(())
         self._stopped: CerroError | None = None
