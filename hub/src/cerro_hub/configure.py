@@ -106,6 +106,7 @@ def _people(c: Config, home: Home, settings: HubSettings, wiring: Wiring) -> Non
         return
     c.JupyterHub.authenticator_class = EmbeddedAuthenticator
     c.EmbeddedAuthenticator.folder = str(home.hub)
+    c.EmbeddedAuthenticator.proxies = 2 if settings.external_url else 1
     c.EmbeddedAuthenticator.any_allow_config = True
     c.EmbeddedAuthenticator.manage_groups = True
     # The account file is asked at most once a second, and a removed account's tokens die with it.
@@ -128,7 +129,8 @@ def _servers(c: Config, home: Home, settings: HubSettings, wiring: Wiring) -> No
     s.kernel_idle_timeout = lab.kernel_idle_timeout
     s.activity_interval = int(min(max(lab.idle_timeout / 4, 5), 900)) if lab.idle_timeout else 900
     s.environment = dict(lab.environment)
-    s.cmd = [sys.executable, "-s", "-m", "cerro_hub.lab.start"]
+    # -P: a person's own ~/random.py must not stand in for Python's.
+    s.cmd = [sys.executable, "-s", "-P", "-m", "cerro_hub.lab.start"]
     s.start_timeout = lab.start_timeout
     s.http_timeout = 30
     s.default_url = "/lab"

@@ -82,7 +82,8 @@ class Home:
         """Create the folders with the permissions they need.
 
         Other accounts of the machine may pass through the root, `homes` and `run` (users' servers
-        run under accounts of their own) but list nothing; `hub` and `logs` are closed.
+        run under accounts of their own) but list nothing; `hub`, `logs` and the release store are
+        closed: what a release keeps for some groups must not lie open for whoever has a notebook.
 
         Raises
         ------
@@ -106,6 +107,9 @@ class Home:
                 if new or folder in {self.hub, self.logs}:
                     folder.chmod(mode)
             self.releases.mkdir(parents=True, exist_ok=True)
+            if self.releases == self.root / "releases":
+                # A store elsewhere is its owner's to open or close.
+                self.releases.chmod(0o700)
         except OSError as error:
             self.check_space()
             raise SettingsError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cerro_hub.auth.accounts import AccountStore
-from cerro_hub.auth.limits import FREE_TRIES, LoginLimiter
+from cerro_hub.auth.limits import FREE_TRIES, TRIES_OF_A_NAME, LoginLimiter, client_address
 from cerro_hub.errors import AccountError
 
 PASSWORD = "correct-horse-battery"
@@ -94,3 +94,33 @@ def test_trying_many_names_from_one_place_is_slowed_down_too() -> None:
     for number in range(4 * FREE_TRIES):
         limiter.failed("10.0.0.1", f"user{number}")
     assert limiter.wait("10.0.0.1", "another") > 0
+
+
+@pytest.mark.req("HUB-10")
+def test_guessing_one_name_from_many_places_is_slowed_down_too() -> None:
+    limiter = LoginLimiter(clock=lambda: 0.0)
+    limiter.succeeded("10.9.9.9", "ada")
+    for number in range(TRIES_OF_A_NAME):
+        assert limiter.wait(f"10.0.{number}.1", "ada") == 0.0
+        limiter.failed(f"10.0.{number}.1", "ada")
+    assert 0 < limiter.wait("10.1.0.1", "ada") <= 60
+    assert limiter.wait("10.9.9.9", "ada") == 0.0, "ada herself is known where she logs in"
+    assert limiter.wait("10.1.0.1", "grace") == 0.0
+
+
+@pytest.mark.req("HUB-10")
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        (["192.0.2.7"], 1, "192.0.2.7"),
+        (["1.2.3.4, 192.0.2.7"], 1, "192.0.2.7"),
+        (["1.2.3.4", "192.0.2.7"], 1, "192.0.2.7"),
+        (["1.2.3.4, 192.0.2.7, 10.0.0.1"], 2, "192.0.2.7"),
+        (["10.0.0.1"], 2, "10.0.0.1"),
+        ([], 1, "127.0.0.1"),
+    ],
+)
+def test_an_address_that_a_client_makes_up_is_not_believed(
+    forwarded: list[str], proxies: int, address: str
+) -> None:
+    assert client_address(forwarded, "127.0.0.1", proxies) == address

@@ -45,6 +45,16 @@ def test_guessing_a_password_is_stopped(platform: Platform) -> None:
     assert re.search(r"Too many failed logins. Try again in \d+ seconds", text)
 
 
+@pytest.mark.req("HUB-10")
+def test_a_made_up_address_does_not_help_to_guess(platform: Platform) -> None:
+    person = Person(platform.address)
+    answers = []
+    for i in range(6):
+        person.http.headers.update({"X-Real-IP": f"192.0.2.{i}", "X-Forwarded-For": f"192.0.2.{i}"})
+        answers.append(person.login("hedy", f"guess-number-{i}").status_code)
+    assert answers == [403] * 5 + [429]
+
+
 @pytest.mark.req("HUB-2")
 def test_accounts_are_managed_while_the_platform_runs(platform: Platform) -> None:
     added = platform.run("user", "add", "alan", "--group", "data-rights")

@@ -82,7 +82,14 @@ def test_under_a_root_hub_each_person_has_an_account_and_sees_nothing_of_others(
             assert mine.stat().st_uid == lab.uids().real
             assert mine.stat().st_mode & 0o077 == 0
         eve = labs["eve"].uids().real
-        for closed in ("homes/ada", "hub/secrets", "hub/accounts.json", "run/labs/ada", "logs"):
+        for closed in (
+            "homes/ada",
+            "hub/secrets",
+            "hub/accounts.json",
+            "run/labs/ada",
+            "logs",
+            "releases",
+        ):
             assert not _can_read(eve, home / closed), closed
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado import web
-from traitlets import Unicode
+from traitlets import Integer, Unicode
 
 from cerro_hub.auth.accounts import Account, AccountStore
-from cerro_hub.auth.limits import LoginLimiter
+from cerro_hub.auth.limits import LoginLimiter, client_address
 
 LONGEST_FIELD = 256
 
@@ -25,6 +25,7 @@ class EmbeddedAuthenticator(Authenticator):
     """
 
     folder = Unicode(config=True, help="The hub's own folder, which holds the accounts.")
+    proxies = Integer(1, config=True, help="Proxies of ours before the hub: the front door, TLS.")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,7 +45,9 @@ class EmbeddedAuthenticator(Authenticator):
         name, password = data.get("username", "").strip().lower(), data.get("password", "")
         if not name or max(len(name), len(password)) > LONGEST_FIELD:
             return None
-        address = handler.request.remote_ip
+        request = handler.request
+        forwarded = request.headers.get_list("X-Forwarded-For")
+        address = client_address(forwarded, request.remote_ip, self.proxies)
         wait = self._limits.wait(address, name)
         if wait > 0:
             raise web.HTTPError(

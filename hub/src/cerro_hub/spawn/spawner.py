@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,6 +35,32 @@ KEPT = [
 """What a server inherits of the hub's environment; all else is the platform's own business."""
 
 LAST_WORDS = 400
+
+
+LONGEST_PROGRESS = 4096
+
+
+def read_progress(path: Path) -> list[str]:
+    """Read what a starting server says of its progress; nothing if it says nothing.
+
+    The file is the user's: a link must not make the hub, which may be root, read another file to
+    them, and a pipe or an endless file must not hold it up.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return []
+    try:
+        about = os.fstat(file)
+        # A hard link to a file of another account keeps its owner.
+        ours = about.st_uid == path.parent.stat(follow_symlinks=False).st_uid
+        if not (stat.S_ISREG(about.st_mode) and ours):
+            return []
+        return os.read(file, LONGEST_PROGRESS).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    finally:
+        os.close(file)
 
 
 class StartError(SpawnException):
@@ -213,11 +240,10 @@ class CerroSpawner(LocalProcessSpawner):
                         f"Your server stopped while starting. {self._last_words()}",
                         reason="stopped",
                     )
-                if progress.exists():
-                    stages = progress.read_text().splitlines()
-                    for stage in stages[seen:]:
-                        self._say(stage)
-                    seen = len(stages)
+                stages = read_progress(progress)
+                for stage in stages[seen:]:
+                    self._say(stage)
+                seen = len(stages)
                 try:
                     async with session.get(url) as response:
                         if response.status == 200:
@@ -227,7 +253,11 @@ class CerroSpawner(LocalProcessSpawner):
                 await asyncio.sleep(0.05)
 
     def _last_words(self) -> str:
-        text = self.log_file.read_text(errors="replace").strip() if self.log_file.exists() else ""
+        text = ""
+        if self.log_file.exists():
+            with self.log_file.open("rb") as file:
+                file.seek(max(0, self.log_file.stat().st_size - 4 * LAST_WORDS))
+                text = file.read().decode(errors="replace").strip()
         line = text.rpartition("\n")[2][-LAST_WORDS:]
         return f"It said: {line}" if line else "It said nothing."
 
