@@ -140,3 +140,13 @@ def test_a_wrong_token_is_told_how_to_come_in(platform: Platform) -> None:
     challenges = response.headers["WWW-Authenticate"].lower()
     assert "bearer" in challenges
     assert "basic" in challenges
+
+
+@pytest.mark.req("PIPE-2", "PIPE-7")
+def test_the_demo_release_is_worth_asking(platform: Platform) -> None:
+    service = tap(platform)
+    assert service.search("SELECT COUNT(*) AS n FROM sim.Object")[0]["n"] >= 5_000
+    variables = "SELECT COUNT(*) AS n FROM sim.TruthObject WHERE variableType IS NOT NULL"
+    assert service.search(variables)[0]["n"] >= 100
+    visits = service.search("SELECT band, COUNT(*) AS n FROM sim.Visit GROUP BY band")
+    assert {str(row["band"]): row["n"] >= 6 for row in visits} == dict.fromkeys("gri", True)

@@ -41,8 +41,8 @@ class SurveyConfig(pydantic.BaseModel):
     seed: int = 20260101
     ra: float = 60.0
     dec: float = -30.0
-    n_pixels: int = pydantic.Field(default=1700, ge=200, le=8000)
-    visits_per_band: int = pydantic.Field(default=8, ge=1, le=40)
+    n_pixels: int = pydantic.Field(default=1650, ge=200, le=8000)
+    visits_per_band: int = pydantic.Field(default=7, ge=1, le=40)
     nights: int = pydantic.Field(default=60, ge=1)
     first_night: float = 61041.0
     dither: float = 4.5
