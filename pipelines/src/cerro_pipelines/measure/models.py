@@ -81,9 +81,9 @@ def refine_models(
     guess, mixture = models, psf_mixture(psf)
     for _ in range(rounds):
         models = _round(image, variance, good, models, guess, psf, mixture)
-    # A hint of extent is enough to be drawn as a galaxy: a faint one taken for a star would lose a
-    # third of its flux, while a star drawn as a tiny galaxy is still a star.
-    return replace(models, extended=models.extended & resolved(models, psf, 1.0))
+    # Any extent is enough to be drawn as a galaxy: a faint one taken for a star would lose a third
+    # of its flux, while a star drawn as a tiny galaxy is still a star.
+    return replace(models, extended=models.extended & resolved(models, psf, 0.0))
 
 
 def fit_points(
@@ -234,7 +234,7 @@ def _newton(
     pull[:, 1] = guess.x[members] - models.x[members]
     pull[:, 2] = guess.y[members] - models.y[members]
     if parameters == 6:
-        width = guess.shape[members, 0] + guess.shape[members, 1] + sigma**2
+        width = 3.0 * (guess.shape[members, 0] + guess.shape[members, 1] + sigma**2)
         prior[:, 3:] = 1.0 / width[:, None] ** 2
         pull[:, 3:] = guess.shape[members] - models.shape[members]
     rhs += prior * pull
