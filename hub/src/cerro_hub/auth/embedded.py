@@ -45,9 +45,8 @@ class EmbeddedAuthenticator(Authenticator):
         name, password = data.get("username", "").strip().lower(), data.get("password", "")
         if not name or max(len(name), len(password)) > LONGEST_FIELD:
             return None
-        request = handler.request
-        forwarded = request.headers.get_list("X-Forwarded-For")
-        address = client_address(forwarded, request.remote_ip, self.proxies)
+        forwarded = handler.request.headers.get_list("X-Forwarded-For")
+        address = client_address(forwarded, self.proxies)
         wait = self._limits.wait(address, name)
         if wait > 0:
             raise web.HTTPError(

@@ -13,6 +13,7 @@ LONGEST_WAIT = 900.0
 TRIES_OF_A_NAME = 100
 LONGEST_WAIT_OF_A_NAME = 60.0
 REMEMBERED = 10_000
+_ANYWHERE = "*"
 
 
 class LoginLimiter:
@@ -39,7 +40,7 @@ class LoginLimiter:
         now = self._clock()
         of_name = 0.0
         if (address, name) not in self._welcome:
-            of_name = self._until(("", name), TRIES_OF_A_NAME, LONGEST_WAIT_OF_A_NAME) - now
+            of_name = self._until((_ANYWHERE, name), TRIES_OF_A_NAME, LONGEST_WAIT_OF_A_NAME) - now
         return max(
             self._until((address, name), FREE_TRIES) - now,
             self._until((address,), 4 * FREE_TRIES) - now,
@@ -50,7 +51,7 @@ class LoginLimiter:
     def failed(self, address: str, name: str) -> None:
         """Record a failed login."""
         now = self._clock()
-        for key in ((address, name), (address,), ("", name)):
+        for key in ((address, name), (address,), (_ANYWHERE, name)):
             count, _ = self._failures.pop(key, (0, 0.0))
             self._failures[key] = count + 1, now
         while len(self._failures) > REMEMBERED:
@@ -59,7 +60,7 @@ class LoginLimiter:
     def succeeded(self, address: str, name: str) -> None:
         """Forget the failures of a client that has logged in."""
         self._failures.pop((address, name), None)
-        self._failures.pop(("", name), None)
+        self._failures.pop((_ANYWHERE, name), None)
         self._welcome[address, name] = None
         while len(self._welcome) > REMEMBERED:
             self._welcome.popitem(last=False)
@@ -71,7 +72,7 @@ class LoginLimiter:
         return last + min(FIRST_WAIT * 2.0 ** min(count - free, 30), longest)
 
 
-def client_address(forwarded: Sequence[str], peer: str, proxies: int) -> str:
+def client_address(forwarded: Sequence[str], proxies: int) -> str:
     """Return the address that a request came from.
 
     Only what our own proxies wrote is believed: what stands before it, and X-Real-IP, is whatever
@@ -81,10 +82,13 @@ def client_address(forwarded: Sequence[str], peer: str, proxies: int) -> str:
     ----------
     forwarded : sequence of str
         The X-Forwarded-For headers; each proxy adds the address it was asked from at the end.
-    peer : str
-        The other end of the connection.
     proxies : int
         How many proxies of ours stand before the hub.
+
+    Returns
+    -------
+    str
+        The address; empty for whoever asks the hub's inner port without going by a proxy.
     """
     hops = [hop.strip() for header in forwarded for hop in header.split(",") if hop.strip()]
-    return hops[-proxies:][0] if hops else peer
+    return hops[-proxies:][0] if hops else ""
