@@ -139,7 +139,7 @@ def test_a_defect_marks_the_pixels_it_touches_and_its_value_reaches_none() -> No
 @pytest.mark.req("PIPE-6")
 def test_the_variance_tells_the_noise_of_a_sum_over_many_pixels() -> None:
     rng = np.random.default_rng(43)
-    wcs = PROJECTIONS["with finer pixels"]
+    wcs = tan_wcs(shape=SHAPE, pixel=0.15, rotation=-12.0)
     pulls = []
     for _ in range(6):
         warped, full = resample(rng.normal(0, 3.0, SHAPE).astype(np.float32), wcs)
