@@ -182,7 +182,9 @@ class Platform:
         why = obstacle(self._settings.lab.first_uid, self._home.homes)
         if why and os.geteuid() == 0:
             self._terminal.line(
-                "warning", f"users' notebooks run as root, not under accounts of their own: {why}"
+                "warning",
+                "users' notebooks run as root, not under accounts of their own, and can read the "
+                f"platform's secrets: give accounts only to people you trust with root ({why})",
             )
         elif why and first:
             self._terminal.line(
