@@ -42,10 +42,21 @@ class PsfModel:
         return RectBivariateSpline(grid, grid, self.samples, kx=3, ky=3)
 
     @cached_property
-    def _table(self) -> Floats:
-        """Value and derivatives at every phase, shape (phases, phases, 6, s, s)."""
+    def _tables(self) -> dict[int, Floats]:
+        return {}
+
+    def _table(self, radius: int) -> Floats:
+        """Value and derivatives at every phase for one size of stamp, made once for each size.
+
+        Shape (phases, phases, 6, s, s).
+        """
+        if radius not in self._tables:
+            self._tables[radius] = self._make_table(radius)
+        return self._tables[radius]
+
+    def _make_table(self, radius: int) -> Floats:
         phases = (np.arange(_PHASES) + 0.5) / _PHASES - 0.5
-        offsets = np.arange(-self.radius, self.radius + 1, dtype=np.float64)
+        offsets = np.arange(-radius, radius + 1, dtype=np.float64)
         points = (offsets[None, :] - phases[:, None]).reshape(-1)
         order = np.argsort(points)
         size = offsets.size
@@ -107,12 +118,12 @@ class PsfModel:
             Single precision.
         """
         radius = self.radius if radius is None else min(radius, self.radius)
-        cut = slice(self.radius - radius, self.radius + radius + 1)
+        table = self._table(radius)
         jx, dx = self._phase(split_position(x)[1])
         jy, dy = self._phase(split_position(y)[1])
         dx, dy = dx[:, None, None], dy[:, None, None]
         # The star's offset moves the argument of the PSF the other way: odd terms change sign.
-        value, by_x, by_y, xx, xy, yy = (self._table[jy, jx, k][:, cut, cut] for k in range(6))
+        value, by_x, by_y, xx, xy, yy = (table[jy, jx, k] for k in range(6))
         stamps: Floats = value - dx * by_x - dy * by_y
         stamps += 0.5 * dx**2 * xx + dx * dy * xy + 0.5 * dy**2 * yy
         if not gradient:
