@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         300.0, gt=0, description="Seconds a client may take for a piece of a result."
     )
+    database: str = Field(
+        "",
+        description="Where jobs and users' tables are remembered, as an SQLAlchemy URL "
+        "(postgresql+psycopg://…); by default an SQLite file in home.",
+    )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
     )
@@ -79,6 +84,8 @@ class Settings(BaseSettings):
         values.setdefault("releases", home / "releases")
         if values.get("spill") is None:
             values["spill"] = home / "run" / "spill"
+        if not values.get("database"):
+            values["database"] = f"sqlite:///{home / 'services' / 'services.sqlite'}"
         if "external_url" in values:
             values["external_url"] = str(values["external_url"]).rstrip("/") + "/"
         return values

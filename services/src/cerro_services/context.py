@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx
+from sqlalchemy import Engine as Database
 
 from cerro_services.access import Callers
 from cerro_services.config import Settings
+from cerro_services.database import connect
 from cerro_services.engine import DuckDBEngine, Engine, Limits
 from cerro_services.release import ReleaseStore
 from cerro_services.slots import Slots
@@ -35,6 +37,8 @@ class Context:
         Connects to the Hub.
     slots
         Lets no more queries run at once than the settings allow, nor one caller take them all.
+    database
+        Remembers jobs and users' tables.
     started
         When the process began to serve.
     """
@@ -46,6 +50,7 @@ class Context:
     workers: ThreadPoolExecutor
     client: httpx.AsyncClient
     slots: Slots
+    database: Database
     started: datetime
 
     @classmethod
@@ -66,6 +71,7 @@ class Context:
             ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
             Slots(settings.concurrent_queries),
+            connect(settings.database),
             datetime.now(UTC),
         )
 
@@ -73,4 +79,5 @@ class Context:
         """Stop what runs and give everything back."""
         self.engine.close()
         await self.client.aclose()
+        self.database.dispose()
         self.workers.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What the VO registry harvests (OAI-PMH)."""

@@ -1,0 +1,1 @@
+"""Tables that a request brings along (DALI §3.4.5)."""

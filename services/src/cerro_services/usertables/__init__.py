@@ -1,0 +1,1 @@
+"""Tables that users keep: uploads and results, shared and expiring."""
