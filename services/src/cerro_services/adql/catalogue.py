@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cerro_services.adql.columns import from_model
 from cerro_services.adql.errors import AdqlError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlglot import exp
 
+    from cerro_services.adql.columns import ResultColumn
     from cerro_services.release import Catalog
     from cerro_services.release.model import TableModel
 
@@ -39,6 +41,11 @@ class QueryTable:
     def name(self) -> str:
         """Name with its schema, as people write it."""
         return f"{self.schema}.{self.model.name}"
+
+    @cached_property
+    def columns(self) -> tuple[ResultColumn, ...]:
+        """Its columns as those of a result."""
+        return tuple(from_model(column, self.name) for column in self.model.columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,10 @@ class ResultColumn:
         VOTable arraysize; None for a scalar.
     unit, ucd, utype, xtype, description
         As VOTable has them; None where not known.
+    origin
+        Table, with its schema, and column whose values these are, unchanged; None of an expression.
+        It survives aliases, subqueries and WITH, so that a DataLink service of a table's column
+        still fits a result's.
     """
 
     name: str
@@ -41,10 +45,15 @@ class ResultColumn:
     utype: str | None = None
     xtype: str | None = None
     description: str | None = None
+    origin: tuple[str, str] | None = None
 
     def named(self, name: str) -> ResultColumn:
         """Give the same column under another name."""
         return replace(self, name=name)
+
+    def computed(self, name: str) -> ResultColumn:
+        """Give a column of the same kind whose values are worked out of this one's."""
+        return replace(self, name=name, origin=None)
 
     @property
     def is_integer(self) -> bool:
@@ -58,13 +67,15 @@ class ResultColumn:
 
 
 @lru_cache(16384)
-def from_model(column: Column) -> ResultColumn:
+def from_model(column: Column, table: str | None = None) -> ResultColumn:
     """Describe a column of the data model as a column of a result.
 
     Parameters
     ----------
     column
         The column of a release.
+    table
+        Its table, with the schema.
     """
     datatype, arraysize, xtype = column.datatype, column.arraysize, column.xtype
     if datatype == "timestamp":
@@ -87,6 +98,7 @@ def from_model(column: Column) -> ResultColumn:
         column.utype,
         xtype,
         column.description,
+        None if table is None else (table, column.name),
     )
 
 

@@ -323,6 +323,7 @@ def _offset(node: exp.Expr) -> int:
 
 
 def _merged(a: ResultColumn, b: ResultColumn) -> ResultColumn:
+    a = a if a.origin == b.origin else a.computed(a.name)
     if (a.datatype, a.arraysize) == (b.datatype, b.arraysize):
         return a
     return replace(a, datatype=None, arraysize="*" if a.datatype == "char" else None)

@@ -108,10 +108,10 @@ class Expressions:
             case exp.Neg():
                 inner = self.value(node.this, scope)
                 constant = None if inner.constant is None else -inner.constant
-                return Value(f"(-{inner.sql})", inner.column, constant)
+                return Value(f"(-{inner.sql})", inner.column.computed(""), constant)
             case exp.BitwiseNot():
                 inner = self.value(node.this, scope)
-                return Value(f"(~{inner.sql})", inner.column)
+                return Value(f"(~{inner.sql})", inner.column.computed(""))
             case exp.Add() | exp.Sub() | exp.Mul() | exp.Div():
                 return self._arithmetic(node, scope)
             case exp.BitwiseAnd() | exp.BitwiseOr() | exp.BitwiseXor():
@@ -316,8 +316,7 @@ class Expressions:
             return Value(f"CAST({sql} AS BIGINT)", ResultColumn("sum", "long", unit=column.unit))
         if name in {"AVG", "SUM"}:
             return Value(sql, ResultColumn(name.lower(), "double", unit=column.unit))
-        kept = column.named(f"{name.lower()}")
-        return Value(sql, kept)
+        return Value(sql, column.computed(name.lower()))
 
 
 def _check_length(name: str, sql: str, span: tuple[int, int] | None) -> None:

@@ -183,7 +183,7 @@ class From:
             first, second = a.value(), b.value()
             kept = {"RIGHT": second}.get(side, first)
             if side == "FULL":
-                kept = Value(f"coalesce({first.sql}, {second.sql})", first.column)
+                kept = Value(f"coalesce({first.sql}, {second.sql})", first.column.computed(a.name))
             merged.append(Visible(a.name, a.parts + b.parts, kept))
         taken = {id(visible) for pair in pairs for visible in pair}
         rest = [v for v in left.visible + right.visible if id(v) not in taken]

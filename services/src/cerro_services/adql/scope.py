@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from cerro_services.adql.catalogue import same
-from cerro_services.adql.columns import ResultColumn, from_model
+from cerro_services.adql.columns import ResultColumn
 from cerro_services.adql.errors import AdqlError, nearest
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.values import Value, quoted
@@ -215,8 +215,7 @@ def stored(scan: Scan, alias: str | None) -> Source:
     """
     table = scan.table
     names = (alias,) if alias else (table.schema, table.model.name)
-    columns = tuple(from_model(column) for column in table.model.columns)
-    return Source(names, f"t{scan.number}", columns, scan)
+    return Source(names, f"t{scan.number}", table.columns, scan)
 
 
 def _qualifier(node: exp.Column) -> list[exp.Identifier]:
