@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from cerro_services.errors import CerroError
+from cerro_services.quotas import parsed
 
 
 class ConfigError(CerroError):
@@ -60,6 +61,16 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
     )
+    quotas: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="What a caller may use, by group; also default, and public for no token.",
+    )
+    waiting_queries: int = Field(
+        1000, ge=0, description="Synchronous queries that wait; more are refused with 503."
+    )
+    waiting_seconds: float = Field(
+        60.0, gt=0, description="Seconds a query waits to begin before it is refused with 503."
+    )
     spill: Path | None = Field(
         None, description="Folder for what does not fit into memory; by default run/spill in home."
     )
@@ -89,6 +100,18 @@ class Settings(BaseSettings):
         if "external_url" in values:
             values["external_url"] = str(values["external_url"]).rstrip("/") + "/"
         return values
+
+    @field_validator("quotas")
+    @classmethod
+    def _known(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for group, part in given.items():
+            try:
+                parsed(part)
+            except ValidationError as error:
+                first = error.errors()[0]
+                name = ".".join(map(str, first["loc"]))
+                raise ValueError(f"{group}.{name}: {first['msg']}") from None
+        return given
 
     @property
     def base_url(self) -> str:

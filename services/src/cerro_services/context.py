@@ -13,6 +13,7 @@ from cerro_services.access import Callers
 from cerro_services.config import Settings
 from cerro_services.database import connect
 from cerro_services.engine import DuckDBEngine, Engine, Limits
+from cerro_services.quotas import Quotas
 from cerro_services.release import ReleaseStore
 from cerro_services.slots import Slots
 
@@ -37,6 +38,8 @@ class Context:
         Connects to the Hub.
     slots
         Lets no more queries run at once than the settings allow, nor one caller take them all.
+    quotas
+        How much a caller may use.
     database
         Remembers jobs and users' tables.
     started
@@ -50,6 +53,7 @@ class Context:
     workers: ThreadPoolExecutor
     client: httpx.AsyncClient
     slots: Slots
+    quotas: Quotas
     database: Database
     started: datetime
 
@@ -62,6 +66,8 @@ class Context:
             # What spills may be of a restricted release.
             spill.chmod(0o700)
         settings.releases.mkdir(parents=True, exist_ok=True)
+        ceilings = {"maxrec": settings.maxrec_hard, "sync_seconds": settings.sync_seconds}
+        quotas = Quotas(settings.quotas, ceilings)
         client = httpx.AsyncClient(timeout=5.0, trust_env=False)
         return cls(
             settings,
@@ -70,7 +76,13 @@ class Context:
             Callers(settings.hub_api_url, client, settings.token_cache),
             ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
-            Slots(settings.concurrent_queries),
+            Slots(
+                settings.concurrent_queries,
+                quotas,
+                waiting=settings.waiting_queries,
+                seconds=settings.waiting_seconds,
+            ),
+            quotas,
             connect(settings.database),
             datetime.now(UTC),
         )

@@ -106,7 +106,7 @@ async def _work[T](
 ) -> T:
     """Take one step of an answer in a worker, unless the client leaves or its time ends."""
     loop = asyncio.get_running_loop()
-    async with context.slots.of(answer.caller.name, answer.address):
+    async with context.slots.of(answer.caller, answer.address, begun=step != answer.begin):
         if gone.done():
             answer.stop()
             raise QueryCancelledError("The client left.")

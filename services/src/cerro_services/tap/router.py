@@ -51,7 +51,7 @@ def router(context: Context) -> APIRouter:
         parameters = await Parameters.read(request, longest=4 * context.settings.query_limit)
         question = Question.read(parameters, request.headers.get("accept"), context.settings)
         if request.method == "HEAD":
-            async with context.slots.of(caller.name, _address(request)):
+            async with context.slots.of(caller, _address(request)):
                 await run_in_threadpool(lambda: views.query(seen(caller), question.adql))
             return Response(headers={"Content-Type": question.form.mime})
         answer = Answer(context, views, question, caller, _address(request))
