@@ -3,6 +3,7 @@
 from cerro_services.formats.fields import Field, describe
 from cerro_services.formats.negotiate import FORMATS, Format, FormatError, Writer, choose
 from cerro_services.formats.results import Rows, pieces
+from cerro_services.formats.settle import settled
 
 __all__ = [
     "FORMATS",
@@ -14,4 +15,5 @@ __all__ = [
     "choose",
     "describe",
     "pieces",
+    "settled",
 ]

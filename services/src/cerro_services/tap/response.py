@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from cerro_services.context import Context
 from cerro_services.engine import QueryCancelledError
-from cerro_services.tap.sync import Answer
+from cerro_services.tap.answer import Answer
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,7 @@ async def begun(context: Context, answer: Answer, receive: Receive) -> Response:
     except BaseException:
         gone.cancel()
         raise
-    form = answer.question.form
-    headers = {
-        "Content-Type": form.mime,
-        "Content-Disposition": f'inline; filename="result.{form.extension}"',
-        "Cache-Control": "no-store",
-    }
-    if answer.overflow is not None:
-        headers["X-Cerro-Overflow"] = str(answer.overflow).lower()
+    headers = {**answer.headers, "Cache-Control": "no-store"}
     if whole:
         gone.cancel()
         answer.close()

@@ -6,17 +6,15 @@ import logging
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from cerro_services.access import READ_TAP, Caller
 from cerro_services.context import Context
 from cerro_services.errors import CerroError
-from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseNotFound
 from cerro_services.tap import tables, vosi
-from cerro_services.tap.response import begun
-from cerro_services.tap.sync import Answer, Question, Views
+from cerro_services.tap.sync import answered
 from cerro_services.tap.tapschema import View, identifier, qualified
+from cerro_services.tap.views import Views
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +46,7 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/sync", methods=["GET", "HEAD", "POST"], summary="Answer an ADQL query")
     async def sync(request: Request) -> Response:
         caller = await identified(request)
-        parameters = await Parameters.read(request, longest=4 * context.settings.query_limit)
-        question = Question.read(parameters, request.headers.get("accept"), context.settings)
-        if request.method == "HEAD":
-            async with context.slots.of(caller, _address(request)):
-                await run_in_threadpool(lambda: views.query(seen(caller), question.adql))
-            return Response(headers={"Content-Type": question.form.mime})
-        answer = Answer(context, views, question, caller, _address(request))
-        return await begun(context, answer, request.receive)
+        return await answered(request, context, views, caller)
 
     @routes.api_route("/capabilities", methods=["GET", "HEAD"], summary="What TAP can do here")
     async def capabilities(request: Request) -> Response:
@@ -111,10 +102,6 @@ def _probe(context: Context, views: Views) -> tuple[bool, str]:
         return False, "The release store cannot be read."
     took = (datetime.now(UTC) - started).total_seconds() * 1e3
     return True, f"Every release answered a query, all of them within {took:.0f} ms."
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
 
 
 def _groups(release: object) -> frozenset[str]:

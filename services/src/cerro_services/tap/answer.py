@@ -1,0 +1,386 @@
+"""The answer to a question, piece by piece: what synchronous queries and jobs share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import pyarrow as pa
+import structlog
+
+from cerro_services import metrics
+from cerro_services.access import Caller
+from cerro_services.adql import Query
+from cerro_services.context import Context
+from cerro_services.engine import QueryCancelledError, ResourceError, Stream
+from cerro_services.errors import CerroError
+from cerro_services.formats import Field, Rows, describe, pieces, settled
+from cerro_services.tap.question import Question
+from cerro_services.tap.views import Views
+
+log = structlog.get_logger("cerro.query")
+
+HELD = 1 << 20
+"""Bytes of a result that are written before the response begins: a small result is sent whole,
+with its length, and an early error has its own status."""
+PATIENCE = 1.0
+"""Seconds after the first rows when what there is goes out: slow rows are not held back."""
+_LOGGED = 2000
+"""Characters of a query that go into the log."""
+
+
+@dataclass
+class Seconds:
+    """Where the time of an answer went.
+
+    Parameters
+    ----------
+    parse
+        From ADQL to SQL.
+    plan
+        Until the engine gives its first rows.
+    execute
+        Waiting for further rows.
+    write
+        From rows to the document.
+    """
+
+    parse: float = 0.0
+    plan: float = 0.0
+    execute: float = 0.0
+    write: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.parse + self.plan + self.execute + self.write
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an answer that was written to a file.
+
+    Parameters
+    ----------
+    rows, bytes
+        How much was written.
+    overflow
+        Whether rows are missing.
+    seconds
+        Where the time went.
+    headers
+        Of the response that gives the file to a client.
+    """
+
+    rows: int
+    bytes: int
+    overflow: bool
+    seconds: Seconds
+    headers: dict[str, str]
+
+
+class Answer:
+    """The answer to a question, written piece by piece in worker threads.
+
+    Parameters
+    ----------
+    context
+        What the services share.
+    views
+        What callers see.
+    question
+        What is asked.
+    caller
+        Who asks.
+    address
+        Where they ask from.
+    seconds
+        How long the query may run; by default as long as a synchronous one.
+    mode
+        ``sync`` or ``async``, for the log and the metrics.
+    job
+        The job it belongs to, for the log.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        views: Views,
+        question: Question,
+        caller: Caller,
+        address: str = "",
+        *,
+        seconds: float | None = None,
+        mode: str = "sync",
+        job: str | None = None,
+    ) -> None:
+        self._context = context
+        self._views = views
+        self.caller = caller
+        self.address = address
+        self.question = question
+        self._limit = context.settings.sync_seconds if seconds is None else seconds
+        self._mode = mode
+        self._job = job
+        self._stream: Stream | None = None
+        self._pieces: Iterator[bytes] | None = None
+        self._stopped: CerroError | None = None
+        self._closed = False
+        self.rows = Rows()
+        self.overflow: bool | None = None
+        self.seconds = Seconds()
+        self.bytes = 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds for which the query may still run; waiting for the client does not count."""
+        return max(0.0, self._limit - self.seconds.total)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response, as far as they are known."""
+        form = self.question.form
+        headers = {
+            "Content-Type": form.mime,
+            "Content-Disposition": f'inline; filename="result.{form.extension}"',
+        }
+        if self.overflow is not None:
+            headers["X-Cerro-Overflow"] = str(self.overflow).lower()
+        return headers
+
+    def begin(self, *, held: int = HELD) -> tuple[bytes, bool]:
+        """Start the query.
+
+        Parameters
+        ----------
+        held
+            Bytes to collect at most before the first piece is given.
+
+        Returns
+        -------
+        tuple of bytes and bool
+            The beginning of the document, and whether it is the whole.
+
+        Raises
+        ------
+        CerroError
+            The query is wrong, or failed before anything was sent.
+        """
+        try:
+            with self._clock("parse"):
+                query = self._compiled()
+            with self._clock("plan"):
+                fields, batches = self._started(query)
+            writer = self.question.form.writer(fields, (("QUERY", query.adql),))
+            self._pieces = pieces(batches, writer, self.question.maxrec, self.rows)
+            first, whole = self._collect(held)
+            if self.rows.error is not None and whole:
+                raise self.rows.error
+            self.overflow = self.rows.overflow if whole else self._ahead(query)
+        except BaseException as error:
+            self.rows.error = _failure(error, self.rows.error)
+            self.close()
+            raise
+        return first, whole
+
+    def next(self) -> bytes | None:
+        """Give the next piece of the document; None after the last."""
+        assert self._pieces is not None
+        with self._clock("write"):
+            piece = next(self._pieces, None)
+        self.bytes += len(piece or b"")
+        return piece
+
+    def stop(self, *, late: bool = False, reason: CerroError | None = None) -> None:
+        """Stop the query; from any thread.
+
+        Parameters
+        ----------
+        late
+            Whether its time is over; else nobody waits for it any more.
+        reason
+            Another reason.
+        """
+        if self._stopped is None:
+            self._stopped = reason or (
+                ResourceError(
+                    f"The query ran longer than the {self._limit:g} seconds it may. "
+                    "Limit it to a part of the sky, or select fewer rows."
+                )
+                if late
+                else QueryCancelledError("The query was stopped.")
+            )
+        if self._stream is not None:
+            self._stream.cancel(self._stopped)
+
+    def close(self) -> None:
+        """Give back what the query holds, and log how it went."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pieces is not None:
+            self._pieces.close()  # type: ignore[attr-defined]
+        if self._stream is not None:
+            self._stream.close()
+        self._record()
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _clock(self, phase: str) -> Iterator[None]:
+        """Add the time of a block to a phase, less what other phases had of it."""
+        started, others = time.perf_counter(), self.seconds.total
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started - (self.seconds.total - others)
+            setattr(self.seconds, phase, getattr(self.seconds, phase) + spent)
+
+    def _compiled(self) -> Query:
+        seen = self._views.view(self._context.store.published(), self.caller.groups)
+        return self._views.query(seen, self.question.adql)
+
+    def _started(self, query: Query) -> tuple[tuple[Field, ...], Iterator[pa.RecordBatch]]:
+        """Run the query until it gives rows, and describe its columns."""
+        limit = self.question.maxrec + 1
+        self._stream = self._context.engine.stream(query, limit=limit)
+        if self._stopped is not None:
+            raise self._stopped
+        fields = describe(query.columns, self._stream.begin())
+        return settled(fields, self._batches(self._stream))
+
+    def _batches(self, stream: Stream) -> Iterator[pa.RecordBatch]:
+        rows = iter(stream)
+        while True:
+            with self._clock("execute"):
+                batch = next(rows, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _collect(self, held: int) -> tuple[bytes, bool]:
+        """Write until the document ends, is long enough, or its rows come slowly."""
+        parts: list[bytes] = []
+        until = None
+        try:
+            while (piece := self.next()) is not None:
+                parts.append(piece)
+                until = until or time.monotonic() + PATIENCE
+                if self.bytes > held or time.monotonic() > until:
+                    return b"".join(parts), False
+        except ConnectionAbortedError:
+            # Nothing is sent yet, so the error can still be told as what it is.
+            if self.rows.error is not None:
+                raise self.rows.error from None
+            raise
+        return parts[0] if len(parts) == 1 else b"".join(parts), True
+
+    def _ahead(self, query: Query) -> bool | None:
+        """Find out before the first byte whether rows will be missing, if only a header tells."""
+        maxrec = self.question.maxrec
+        if self.question.form.marks_overflow or self._mode == "async":
+            return None
+        if query.top is not None and query.top <= maxrec:
+            return False
+        with self._clock("execute"):
+            stream = self._context.engine.stream(query.counted(maxrec + 1))
+            try:
+                return any(batch.column(0)[0].as_py() > maxrec for batch in stream)
+            finally:
+                stream.close()
+
+    def _record(self) -> None:
+        """Log and count how it went."""
+        error = self.rows.error or self._stopped
+        code = error.code if error is not None else "ok"
+        seconds = self.seconds
+        metrics.query(
+            mode=self._mode,
+            format=self.question.form.name,
+            outcome=code,
+            rows=self.rows.count,
+            bytes=self.bytes,
+            seconds={
+                "parse": seconds.parse,
+                "plan": seconds.plan,
+                "execute": seconds.execute,
+                "write": seconds.write,
+            },
+        )
+        log.info(
+            "query",
+            who=self.caller.name or "public",
+            address=self.address or None,
+            mode=self._mode,
+            job=self._job,
+            runid=self.question.runid,
+            outcome=code,
+            error=error.message if error is not None else None,
+            rows=self.rows.count,
+            bytes=self.bytes,
+            overflow=self.rows.overflow,
+            format=self.question.form.name,
+            uploads=len(self.question.uploads),
+            parse_s=round(seconds.parse, 6),
+            plan_s=round(seconds.plan, 6),
+            execute_s=round(seconds.execute, 6),
+            write_s=round(seconds.write, 6),
+            query=self.question.adql[:_LOGGED],
+        )
+
+
+def write(
+    answer: Answer, file: IO[bytes], *, on_rows: Callable[[int], None] | None = None
+) -> Outcome:
+    """Write a whole answer to a file.
+
+    It ends early if `Answer.stop` is called from another thread, or when its time is over.
+
+    Parameters
+    ----------
+    answer
+        The answer, not begun; it is closed at the end.
+    file
+        Where the document goes. After an error it is to be thrown away.
+    on_rows
+        Is told the number of rows after each piece.
+
+    Raises
+    ------
+    CerroError
+        What went wrong, whenever it did.
+    """
+    clock = threading.Timer(answer.seconds_left, answer.stop, kwargs={"late": True})
+    clock.daemon = True
+    clock.start()
+    try:
+        piece: bytes | None
+        piece, whole = answer.begin(held=0)
+        while piece is not None:
+            file.write(piece)
+            if on_rows is not None:
+                on_rows(answer.rows.count)
+            piece = None if whole else answer.next()
+        if answer.rows.error is not None:
+            raise answer.rows.error
+        answer.overflow = answer.rows.overflow
+    except ConnectionAbortedError:
+        if answer.rows.error is not None:
+            raise answer.rows.error from None
+        raise
+    finally:
+        clock.cancel()
+        answer.close()
+    return Outcome(
+        answer.rows.count, answer.bytes, answer.rows.overflow, answer.seconds, answer.headers
+    )
+
+
+def _failure(error: BaseException, known: CerroError | None) -> CerroError | None:
+    if isinstance(error, CerroError):
+        return error
+    return known or CerroError(f"{type(error).__name__}: {error}")

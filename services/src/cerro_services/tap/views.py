@@ -1,0 +1,54 @@
+"""What callers see and what they asked before, kept while the releases stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+from cerro_services.adql import Query, compile_query
+from cerro_services.release import Release
+from cerro_services.tap.tapschema import View, view
+
+_VIEWS, _QUERIES = 64, 512
+_SHORT = 10_000
+"""Characters of a query that is kept: long ones would fill the memory, and seldom come again."""
+
+
+class Views:
+    """What callers see and what they asked before, kept while the releases stay the same."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._views: dict[tuple[object, ...], View] = {}
+        self._queries: dict[tuple[int, str], tuple[View, Query]] = {}
+
+    def view(self, releases: Sequence[Release], groups: frozenset[str]) -> View:
+        """Give what members of some groups may read."""
+        key = (groups, *((release.name, release.version) for release in releases))
+        found = self._views.get(key)
+        if found is None:
+            found = view(releases, groups)
+            with self._lock:
+                _make_room(self._views, _VIEWS)
+                self._views[key] = found
+        return found
+
+    def query(self, seen: View, adql: str) -> Query:
+        """Compile a query, or give it as it was compiled before."""
+        key = (id(seen), adql)
+        known = self._queries.get(key)
+        # The view is kept beside its query, so its identity belongs to no other.
+        if known is not None and known[0] is seen:
+            return known[1]
+        query = compile_query(adql, seen.catalogue)
+        if len(adql) > _SHORT:
+            return query
+        with self._lock:
+            _make_room(self._queries, _QUERIES)
+            self._queries[key] = (seen, query)
+        return query
+
+
+def _make_room[K, V](entries: dict[K, V], most: int) -> None:
+    while len(entries) >= most:
+        entries.pop(next(iter(entries)))
