@@ -39,11 +39,20 @@ class Reading:
         About how many rows are read, whether or not they fit.
     memory
         The table in memory, if it is one.
+    columns
+        The columns that are read.
+    paths
+        The files that are read.
+    ranges
+        Cells that rows must lie in; None if they may lie anywhere.
     """
 
     sql: str
     rows: int
     memory: pa.Table | None = None
+    columns: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    ranges: Ranges | None = None
 
 
 def plan(scan: Scan, needed: int | None, fetch: Fetch) -> Reading:
@@ -69,17 +78,18 @@ def plan(scan: Scan, needed: int | None, fetch: Fetch) -> Reading:
     if not stored.files:
         raise EngineError(f"{scan.table.name} has no files. Publish the release again.")
     # A table whose rows are only counted needs some column all the same.
-    names = list(scan.columns) or [scan.table.model.columns[0].name]
+    names = tuple(scan.columns) or (scan.table.model.columns[0].name,)
     select = f"SELECT {', '.join(map(quoted, names))} FROM "
     ranges = _ranges(scan, stored, fetch)
     if ranges is None:
         paths, rows = _enough(stored, needed if scan.any_rows else None)
-        return Reading(f"({select}{_parquet(paths)})", rows)
+        return Reading(f"({select}{_parquet(paths)})", rows, None, names, tuple(paths))
     files = stored.files_for(ranges)
     if not files:
-        return Reading(f"({select}{_parquet([stored.files[0].path])} WHERE FALSE)", 0)
+        files = (stored.files[0].path,)
+        return Reading(f"({select}{_parquet(files)} WHERE FALSE)", 0, None, names, files, ranges)
     sql = f"({select}{_parquet(files)} WHERE {_in_ranges(ranges)})"
-    return Reading(sql, _estimate(stored, ranges))
+    return Reading(sql, _estimate(stored, ranges), None, names, files, ranges)
 
 
 def _ranges(scan: Scan, stored: Catalog, fetch: Fetch) -> Ranges | None:
