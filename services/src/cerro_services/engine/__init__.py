@@ -3,6 +3,7 @@
 from cerro_services.engine.base import (
     Engine,
     EngineError,
+    Estimate,
     QueryCancelledError,
     QueryRefusedError,
     ResourceError,
@@ -14,6 +15,7 @@ __all__ = [
     "DuckDBEngine",
     "Engine",
     "EngineError",
+    "Estimate",
     "Limits",
     "QueryCancelledError",
     "QueryRefusedError",

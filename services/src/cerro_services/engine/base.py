@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import pyarrow as pa
@@ -39,6 +40,25 @@ class QueryCancelledError(CerroError):
     status: ClassVar[int] = 499
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a query would read; from the layout of the tables, without reading any.
+
+    Parameters
+    ----------
+    rows_read
+        About how many rows of stored tables are read, whether or not they fit.
+    bytes_read
+        About how many bytes the columns that are read take on disk.
+    seconds
+        About how long reading takes where nothing else runs; joins and sorting come on top.
+    """
+
+    rows_read: int
+    bytes_read: int
+    seconds: float
+
+
 class Stream(Protocol):
     """The rows of a query.
 
@@ -59,6 +79,15 @@ class Stream(Protocol):
         ----------
         reason
             What whoever reads the rows is told; by default that the query was stopped.
+        """
+
+    def progress(self) -> float | None:
+        """Say how much of the query is done; from any thread.
+
+        Returns
+        -------
+        float or None
+            0 to 1; None where it cannot be said, as before the query runs.
         """
 
     def close(self) -> None:
@@ -82,6 +111,17 @@ class Engine(Protocol):
         -------
         Stream
             Its rows; the first can be had before the last is read. Close it in any case.
+        """
+
+    def estimate(self, query: Query, *, limit: int | None = None) -> Estimate:
+        """Say what a query would read, without running it.
+
+        Parameters
+        ----------
+        query
+            The query.
+        limit
+            Number of rows to stop after.
         """
 
     def warm(self) -> None:

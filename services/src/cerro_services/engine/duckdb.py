@@ -27,6 +27,7 @@ from cerro_services.adql import Query
 from cerro_services.adql.values import literal
 from cerro_services.engine.base import (
     EngineError,
+    Estimate,
     QueryCancelledError,
     QueryRefusedError,
     ResourceError,
@@ -43,6 +44,10 @@ BATCH_ROWS = 32_768
 _LITTLE = 100_000
 """Queries that read no more rows than this run in the caller's thread."""
 _LITTLE_MEMORY = "256MB"
+_STARTING, _RATE = 0.005, 400e6
+"""Seconds that any query takes, and bytes of stored columns that one thread reads in a second."""
+_PROGRESS = ("enable_progress_bar", "enable_progress_bar_print", "progress_bar_time")
+"""The only settings that stay open: DuckDB counts progress where a bar is on, even if not shown."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class DuckDBEngine:
     def __init__(self, releases: Sequence[Path], limits: Limits | None = None) -> None:
         limits = limits or Limits()
         folders = [f"{folder.resolve()}/" for folder in releases]
+        self._threads = limits.threads
         self._wide = _locked(folders, limits.memory, limits.threads, limits.spill)
         self._little = _locked(folders, _LITTLE_MEMORY, 1, limits.spill)
 
@@ -97,10 +103,24 @@ class DuckDBEngine:
         readings = [plan(scan, needed, self._fetch) for scan in query.scans]
         little = sum(reading.rows for reading in readings) <= _LITTLE
         cursor = (self._little if little else self._wide).cursor()
+        if not little:
+            cursor.execute("SET enable_progress_bar = true")
+            cursor.execute("SET enable_progress_bar_print = false")
+            cursor.execute("SET progress_bar_time = 0")
         for reading in readings:
             if reading.memory is not None:
                 cursor.register(reading.sql, reading.memory)
         return cursor, query.sql(lambda scan: readings[scan.number].sql, limit=limit)
+
+    def estimate(self, query: Query, *, limit: int | None = None) -> Estimate:
+        """Say what a query would read; see `cerro_services.engine.base.Engine.estimate`."""
+        needed = query.needed(limit)
+        rows = size = 0
+        for scan in query.scans:
+            reading = plan(scan, needed, self._fetch)
+            rows += reading.rows
+            size += reading.bytes
+        return Estimate(rows, size, _STARTING + size / (_RATE * self._threads))
 
     def warm(self) -> None:
         """Load what the first query would otherwise wait for."""
@@ -159,6 +179,13 @@ class _DuckDBStream:
             if self._cursor is not None and not self._closed:
                 self._cursor.interrupt()
 
+    def progress(self) -> float | None:
+        with self._lock:
+            if self._cursor is None or self._closed:
+                return None
+            percent = float(self._cursor.query_progress())
+        return None if percent < 0 else min(1.0, percent / 100)
+
     def close(self) -> None:
         with self._lock:
             if self._closed:
@@ -197,6 +224,8 @@ def _locked(folders: Sequence[str], memory: str, threads: int, spill: Path | Non
         "SET GLOBAL TimeZone = 'UTC'",
         f"SET GLOBAL allowed_directories = [{', '.join(map(literal, folders))}]",
         "SET GLOBAL enable_external_access = false",
+        "SET GLOBAL python_enable_replacements = false",
+        f"SET GLOBAL allowed_configs = [{', '.join(map(literal, _PROGRESS))}]",
         "SET GLOBAL lock_configuration = true",
     ]
     for setting in settings:

@@ -23,6 +23,7 @@ Fetch = Callable[[str], "np.ndarray[tuple[int], np.dtype[np.int64]]"]
 _MAX_KEYS = 64
 """Lookups of more values than this are left to the statistics of the row groups."""
 _MAX_CELLS = 10_000
+_WIDTHS = {"boolean": 1, "byte": 1, "short": 2, "int": 4, "float": 4, "long": 8, "double": 8}
 _ROW_GROUP = 32_768
 """Rows that are read at least wherever a file is touched."""
 
@@ -39,6 +40,8 @@ class Reading:
         About how many rows are read, whether or not they fit.
     memory
         The table in memory, if it is one.
+    bytes
+        About how many bytes they take on disk.
     columns
         The columns that are read.
     paths
@@ -50,6 +53,7 @@ class Reading:
     sql: str
     rows: int
     memory: pa.Table | None = None
+    bytes: int = 0
     columns: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
     ranges: Ranges | None = None
@@ -83,13 +87,16 @@ def plan(scan: Scan, needed: int | None, fetch: Fetch) -> Reading:
     ranges = _ranges(scan, stored, fetch)
     if ranges is None:
         paths, rows = _enough(stored, needed if scan.any_rows else None)
-        return Reading(f"({select}{_parquet(paths)})", rows, None, names, tuple(paths))
+        size = _bytes(scan, stored, rows, names)
+        return Reading(f"({select}{_parquet(paths)})", rows, None, size, names, tuple(paths))
     files = stored.files_for(ranges)
     if not files:
         files = (stored.files[0].path,)
-        return Reading(f"({select}{_parquet(files)} WHERE FALSE)", 0, None, names, files, ranges)
+        sql = f"({select}{_parquet(files)} WHERE FALSE)"
+        return Reading(sql, 0, None, 0, names, files, ranges)
     sql = f"({select}{_parquet(files)} WHERE {_in_ranges(ranges)})"
-    return Reading(sql, _estimate(stored, ranges), None, names, files, ranges)
+    rows = _estimate(stored, ranges)
+    return Reading(sql, rows, None, _bytes(scan, stored, rows, names), names, files, ranges)
 
 
 def _ranges(scan: Scan, stored: Catalog, fetch: Fetch) -> Ranges | None:
@@ -145,6 +152,14 @@ def _estimate(stored: Catalog, ranges: Ranges) -> int:
         if covered:
             total += min(partition.nrows, covered * partition.nrows + _ROW_GROUP)
     return int(total)
+
+
+def _bytes(scan: Scan, stored: Catalog, rows: int, columns: Sequence[str]) -> int:
+    """Estimate the bytes on disk of some columns of a number of rows, by the columns' widths."""
+    widths = {c.name: _WIDTHS.get(c.datatype, 12) for c in scan.table.model.columns}
+    total = sum(widths.values()) + (8 if stored.is_spatial else 0)
+    share = sum(widths.get(name, 8) for name in columns) / max(1, total)
+    return int(stored.size * rows / max(1, stored.nrows) * share)
 
 
 def _parquet(paths: Sequence[Path]) -> str:
