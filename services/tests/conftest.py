@@ -25,7 +25,7 @@ from cerro_services.release import ReleaseStore
 from cerro_services.release.access import Access
 from cerro_services.release.draft import Drafts
 from cerro_services.release.publish import Publisher
-from cerro_services.release.store import Description
+from cerro_services.release.description import Description
 from cerro_services.tap.tapschema import view
 
 ROWS = 30_000

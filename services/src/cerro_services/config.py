@@ -6,6 +6,7 @@ The environment (``CERRO_…``) goes before the file, the file before what stand
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,11 +66,44 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="What a caller may use, by group; also default, and public for no token.",
     )
+    queue_url: str = Field(
+        "",
+        description="Where the messages to workers lie: sqlite:///…, postgresql://… or redis://…; "
+        "by default in the database, or beside it where that is SQLite.",
+    )
+    job_processes: int = Field(2, ge=1, description="Jobs that a worker runs at once.")
+    job_memory: str = Field("1GB", description="Memory that the query of one job may use.")
+    job_files: Path = Field(
+        Path(),
+        description="Folder for the results and uploads of jobs, which services and workers share; "
+        "by default services/jobs/ in home.",
+    )
+    poll_seconds: float = Field(
+        60.0, gt=0, description="Seconds that a request waits for a change of a job (WAIT) at most."
+    )
     waiting_queries: int = Field(
         1000, ge=0, description="Synchronous queries that wait; more are refused with 503."
     )
     waiting_seconds: float = Field(
         60.0, gt=0, description="Seconds a query waits to begin before it is refused with 503."
+    )
+    notice: str | None = Field(None, description="Told to all by the availability of the services.")
+    down_at: datetime | None = Field(
+        None, description="When the services will be stopped (ISO 8601), for their availability."
+    )
+    back_at: datetime | None = Field(None, description="When they will be back.")
+    uploads: Path | None = Field(
+        None, description="Folder for uploads while they are used; by default run/uploads in home."
+    )
+    upload_hosts: tuple[str, ...] = Field(
+        ("*",),
+        description="Hosts that uploads are fetched from by URL: names (host or host:port, which "
+        "may have inner addresses), *.domain, or * for every host with a public address.",
+    )
+    upload_rows: int = Field(10_000_000, ge=1, description="Rows of an uploaded table at most.")
+    upload_columns: int = Field(4_000, ge=1, description="Columns of an uploaded table at most.")
+    upload_seconds: float = Field(
+        120.0, gt=0, description="Seconds in which an upload by URL must have come."
     )
     spill: Path | None = Field(
         None, description="Folder for what does not fit into memory; by default run/spill in home."
@@ -95,6 +129,9 @@ class Settings(BaseSettings):
         values.setdefault("releases", home / "releases")
         if values.get("spill") is None:
             values["spill"] = home / "run" / "spill"
+        if values.get("uploads") is None:
+            values["uploads"] = home / "run" / "uploads"
+        values.setdefault("job_files", home / "services" / "jobs")
         if not values.get("database"):
             values["database"] = f"sqlite:///{home / 'services' / 'services.sqlite'}"
         if "external_url" in values:
@@ -112,6 +149,11 @@ class Settings(BaseSettings):
                 name = ".".join(map(str, first["loc"]))
                 raise ValueError(f"{group}.{name}: {first['msg']}") from None
         return given
+
+    @field_validator("down_at", "back_at")
+    @classmethod
+    def _utc(cls, given: datetime | None) -> datetime | None:
+        return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
 
     @property
     def base_url(self) -> str:

@@ -116,7 +116,8 @@ def test_a_double_key_is_found_among_many_with_little_memory(
     ids = data["objectId"].to_numpy().copy()
     ids[54_321] = ids[17]
     pq.write_table(data.set_column(0, "objectId", pa.array(ids)), tmp_path / "t.parquet")
-    from cerro_services.release.store import Access, Description
+    from cerro_services.release.access import Access
+    from cerro_services.release.description import Description
 
     drafts = Drafts(store, Layout(memory=256 << 10))
     drafts.create(Description("survey", "S", Access()), schema)

@@ -15,11 +15,12 @@ from astropy.coordinates import Latitude, Longitude
 from hats.io.validation import is_valid_catalog
 
 from cerro_services.release import Catalog, ReleaseStore, Table
+from cerro_services.release.access import Access
+from cerro_services.release.description import Description
 from cerro_services.release.draft import Drafts
 from cerro_services.release.layout import Layout
 from cerro_services.release.partitions import MAX_ORDER, divide
 from cerro_services.release.runs import SortedRuns
-from cerro_services.release.store import Access, Description
 
 from .conftest import SURVEY, objects, sources
 

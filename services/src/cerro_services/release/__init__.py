@@ -9,7 +9,7 @@ from cerro_services.release.errors import (
     SchemaError,
 )
 from cerro_services.release.hats import Catalog, Partition
-from cerro_services.release.model import SPATIAL_INDEX, Column, ForeignKey, Release, Table
+from cerro_services.release.model import SPATIAL_INDEX, Column, Example, ForeignKey, Release, Table
 from cerro_services.release.store import ReleaseStore
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Catalog",
     "Column",
     "DataError",
+    "Example",
     "ForeignKey",
     "Partition",
     "Release",

@@ -117,6 +117,12 @@ def release() -> None:
     metavar="TYPE=public|GROUP,…",
     help="Who may read one Butler dataset type. Can be repeated.",
 )
+@click.option(
+    "--examples",
+    "examples_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Queries to begin with: a YAML list of name, query and description.",
+)
 @_store_option
 def create(
     *,
@@ -125,17 +131,18 @@ def create(
     access: str,
     table_access: tuple[str, ...],
     dataset_access: tuple[str, ...],
+    examples_file: Path | None,
     store: ReleaseStore,
-    **texts: str | None,
+    **texts: Any,
 ) -> None:
     """Begin release NAME, or describe its draft anew.
 
     Tables that the draft already has are kept.
     """
     from cerro_services.release.access import Access
+    from cerro_services.release.description import Description, read_examples
     from cerro_services.release.draft import Drafts
     from cerro_services.release.progress import Progress
-    from cerro_services.release.store import Description
 
     rules = Access.from_document(
         {
@@ -145,7 +152,8 @@ def create(
         }
     )
     title = texts.pop("title")
-    about = Description(name=name, title=title or name, access=rules, **texts)
+    examples = () if examples_file is None else read_examples(examples_file)
+    about = Description(name, title or name, rules, examples=examples, **texts)
     drafts = Drafts(store, progress=Progress.on_stderr())
     folder = drafts.create(about, schema_file)
     click.echo(f"Draft of {name} in {folder}. Next: cerro release ingest {name} TABLE FILES…")

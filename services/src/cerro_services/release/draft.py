@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cerro_services.release import butler, manifest, schema
 from cerro_services.release.conform import match
+from cerro_services.release.description import Description
 from cerro_services.release.errors import ReleaseError, ReleaseNotFound, SchemaError
 from cerro_services.release.files import (
     human_size,
@@ -25,7 +26,7 @@ from cerro_services.release.manifest import TableManifest
 from cerro_services.release.model import TableModel
 from cerro_services.release.progress import Progress
 from cerro_services.release.readers import TableSource, open_sources
-from cerro_services.release.store import DRAFT, NAME, Description, ReleaseStore, schema_path
+from cerro_services.release.store import DRAFT, NAME, ReleaseStore, schema_path
 from cerro_services.release.writer import Writer
 
 _RESERVED = frozenset({"tap_schema", "tap_upload", "ivoa"})

@@ -140,6 +140,25 @@ class ForeignKey:
     description: str | None = None
 
 
+@dataclass(frozen=True)
+class Example:
+    """A query to begin with.
+
+    Parameters
+    ----------
+    name
+        What it shows, in a few words.
+    query
+        The ADQL.
+    description
+        What it does, in a sentence or two.
+    """
+
+    name: str
+    query: str
+    description: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Release:
     """One version of a data release.
@@ -164,6 +183,8 @@ class Release:
         Relations between the tables.
     utype
         VOTable utype of the schema.
+    examples
+        Queries to begin with.
     """
 
     name: str
@@ -179,3 +200,4 @@ class Release:
     tables: Mapping[str, Table]
     foreign_keys: tuple[ForeignKey, ...] = ()
     utype: str | None = None
+    examples: tuple[Example, ...] = ()

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cerro_services.release import manifest, schema
+from cerro_services.release.description import Description
 from cerro_services.release.draft import Drafts, check_access, tidy
 from cerro_services.release.errors import CheckError, ReleaseError, ReleaseNotFound
 from cerro_services.release.files import locked, sha256, sync, telling_of_full_disk, write_text
@@ -30,7 +31,6 @@ from cerro_services.release.model import Release, TableModel
 from cerro_services.release.progress import Progress
 from cerro_services.release.store import (
     DRAFT,
-    Description,
     ReleaseStore,
     read_release,
     schema_path,

@@ -14,14 +14,13 @@ import logging
 import re
 import threading
 import time
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from cerro_services.release import schema
-from cerro_services.release.access import Access
+from cerro_services.release.description import Description
 from cerro_services.release.errors import DamagedError, ReleaseError, ReleaseNotFound
 from cerro_services.release.hats import MANIFEST, Catalog
 from cerro_services.release.model import Release, Table, TableModel
@@ -31,72 +30,6 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _RETRY = 10.0
 """Seconds until a release that could not be read is tried again."""
 _log = logging.getLogger(__name__)
-_TEXTS = ("title", "description", "doi", "credit", "licence")
-
-
-@dataclass(frozen=True)
-class Description:
-    """What ``release.yaml`` says.
-
-    Parameters
-    ----------
-    name, title, description, doi, credit, licence
-        For people.
-    access
-        Who may read what.
-    """
-
-    name: str
-    title: str
-    access: Access
-    description: str | None = None
-    doi: str | None = None
-    credit: str | None = None
-    licence: str | None = None
-
-    @classmethod
-    def read(cls, path: Path) -> Description:
-        """Read a release.yaml.
-
-        Raises
-        ------
-        ReleaseError
-            Naming the file and the entry that is wrong.
-        """
-        import yaml
-
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ReleaseError(f"{path} is missing.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ReleaseError(f"{path} is not YAML: {error}") from error
-        known = {"name", "version", "access", *_TEXTS}
-        if not isinstance(document, dict) or not {"name", "title"} <= document.keys():
-            raise ReleaseError(f"{path} must have at least 'name' and 'title'.")
-        if unknown := document.keys() - known:
-            raise ReleaseError(
-                f"{path}: unknown entry {', '.join(sorted(map(str, unknown)))}; "
-                f"known are {', '.join(sorted(known))}."
-            )
-        try:
-            access = Access.from_document(document.get("access"))
-        except ReleaseError as error:
-            raise ReleaseError(f"{path}: {error.message}") from error
-        texts = {k: str(document[k]) for k in _TEXTS if document.get(k) is not None}
-        return cls(name=str(document["name"]), access=access, **texts)
-
-    def to_yaml(self) -> str:
-        """Give the text of a release.yaml."""
-        import yaml
-
-        document: dict[str, Any] = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name != "access" and getattr(self, f.name) is not None
-        }
-        document["access"] = self.access.to_document()
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 class ReleaseStore:
@@ -288,6 +221,7 @@ def read_release(folder: Path, version: str) -> Release:
         tables=MappingProxyType(tables),
         foreign_keys=model.foreign_keys,
         utype=model.utype,
+        examples=about.examples,
     )
 
 

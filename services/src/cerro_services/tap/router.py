@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime
-
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from cerro_services.access import READ_TAP, Caller
+from cerro_services.access import READ_TAP, Caller, challenges
 from cerro_services.context import Context
-from cerro_services.errors import CerroError
+from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseNotFound
 from cerro_services.tap import tables, vosi
+from cerro_services.tap.availability import Availability
+from cerro_services.tap.examples import Examples
+from cerro_services.tap.pages import examples_page, front_page
 from cerro_services.tap.sync import answered
-from cerro_services.tap.tapschema import View, identifier, qualified
+from cerro_services.tap.tapschema import Schema, View, identifier, qualified
 from cerro_services.tap.views import Views
-
-log = logging.getLogger(__name__)
+from cerro_services.voxml import MIME
 
 PREFIX = "/api/tap"
-_XML = "text/xml"
-_SAMPLE = "SELECT TOP 1 * FROM {}"
+READ = ["GET", "HEAD"]
+_PAGE = "application/xhtml+xml"
+_FORM = 100_000
+"""Bytes of a form that holds no query."""
 
 
 def router(context: Context) -> APIRouter:
@@ -34,6 +36,8 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix=PREFIX, tags=["tap"])
     views = Views()
     url = context.settings.base_url + PREFIX
+    availability = Availability(context, views)
+    examples = Examples(context, views)
 
     async def identified(request: Request) -> Caller:
         caller = await context.callers.identify(request.headers.get("authorization"))
@@ -43,69 +47,83 @@ def router(context: Context) -> APIRouter:
     def seen(caller: Caller) -> View:
         return views.view(context.store.published(), caller.groups)
 
-    @routes.api_route("/sync", methods=["GET", "HEAD", "POST"], summary="Answer an ADQL query")
+    @routes.api_route("", methods=READ, summary="What is here")
+    def front() -> Response:
+        return Response(front_page(url), media_type=_PAGE)
+
+    @routes.api_route("/sync", methods=[*READ, "POST"], summary="Answer an ADQL query")
     async def sync(request: Request) -> Response:
         caller = await identified(request)
         return await answered(request, context, views, caller)
 
-    @routes.api_route("/capabilities", methods=["GET", "HEAD"], summary="What TAP can do here")
+    @routes.api_route("/capabilities", methods=READ, summary="What TAP can do here")
     async def capabilities(request: Request) -> Response:
-        await identified(request)
-        return Response(vosi.capabilities(url, context.settings), media_type=_XML)
+        caller = await identified(request)
+        document = vosi.capabilities(url, limits_of(context, caller))
+        response = Response(document, media_type=MIME)
+        # A client that offers its user to log in looks here how it may (SSO 2.0 §4; TOPCAT).
+        for challenge in challenges(context.settings.base_url):
+            response.headers.append("WWW-Authenticate", challenge)
+        if caller.name is not None:
+            response.headers["X-VO-Authenticated"] = caller.name
+        return response
 
-    @routes.api_route("/availability", methods=["GET", "HEAD"], summary="Whether TAP can answer")
-    def availability() -> Response:
-        up, note = _probe(context, views)
-        document = vosi.availability(up=up, since=context.started, note=note)
-        return Response(document, media_type=_XML)
+    @routes.api_route("/availability", methods=READ, summary="Whether TAP can answer")
+    def available() -> Response:
+        return Response(availability.document(), media_type=MIME)
 
-    @routes.api_route("/tables", methods=["GET", "HEAD"], summary="All tables")
-    async def all_tables(request: Request, detail: str = "max") -> Response:
+    @routes.api_route("/tables", methods=READ, summary="All tables")
+    async def all_tables(request: Request) -> Response:
         found = seen(await identified(request))
-        document = tables.tableset(found.schemas, detail=detail.lower() != "min")
-        return Response(document, media_type=_XML)
+        detail = await _detail(request)
+        document = await run_in_threadpool(tables.tableset, found.schemas, detail=detail)
+        return Response(document, media_type=MIME)
 
-    @routes.api_route("/tables/{name:path}", methods=["GET", "HEAD"], summary="One table")
+    @routes.api_route("/tables/{name:path}", methods=READ, summary="One table")
     async def one_table(request: Request, name: str) -> Response:
         found = seen(await identified(request))
-        for schema in found.schemas:
-            for model in schema.tables:
-                if name in {qualified(schema.name, model.name), f"{schema.name}.{model.name}"}:
-                    return Response(tables.table(schema, model), media_type=_XML)
-            if name in {schema.name, identifier(schema.name)}:
-                return Response(tables.tableset((schema,)), media_type=_XML)
-        raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
+        detail = await _detail(request)
+        document = await run_in_threadpool(_named, found.schemas, name, detail=detail)
+        if document is None:
+            raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
+        return Response(document, media_type=MIME)
+
+    @routes.api_route("/examples", methods=READ, summary="Queries to begin with")
+    async def example_queries(request: Request) -> Response:
+        caller = await identified(request)
+        found = await run_in_threadpool(examples.of, seen(caller))
+        return Response(examples_page(url, found), media_type=_PAGE)
 
     return routes
 
 
-def _probe(context: Context, views: Views) -> tuple[bool, str]:
-    """Answer a small query on every release, as a client would."""
-    started = datetime.now(UTC)
-    try:
-        releases = context.store.published()
-        everything = views.view(releases, frozenset().union(*map(_groups, releases)))
-        for schema in everything.schemas:
-            table = qualified(schema.name, schema.tables[0].name)
-            stream = context.engine.stream(views.query(everything, _SAMPLE.format(table)), limit=1)
-            try:
-                for _ in stream:
-                    pass
-            finally:
-                stream.close()
-    except CerroError as error:
-        # Everybody may ask: which table it is, of a release they may not know of, the log says.
-        log.warning("not available: %s", error.message)
-        return False, "A release does not answer queries. The operator finds it in the log."
-    except OSError as error:
-        log.warning("not available: %s", error)
-        return False, "The release store cannot be read."
-    took = (datetime.now(UTC) - started).total_seconds() * 1e3
-    return True, f"Every release answered a query, all of them within {took:.0f} ms."
+def limits_of(context: Context, caller: Caller) -> vosi.TapLimits:
+    """Give what a caller may use, as the capabilities say it."""
+    quota = context.quotas.of(caller)
+    return vosi.TapLimits(
+        sync_seconds=int(quota.sync_seconds),
+        job_seconds=quota.job_seconds,
+        keep_seconds=quota.keep_days * 86400,
+        rows=context.settings.maxrec_default,
+        most_rows=quota.maxrec,
+        upload_bytes=int(quota.upload_bytes),
+    )
 
 
-def _groups(release: object) -> frozenset[str]:
-    """Give all groups that the rules of a release name."""
-    access = release.access  # type: ignore[attr-defined]
-    rules = [access.default, *access.tables.values()]
-    return frozenset().union(*(rule for rule in rules if rule))
+async def _detail(request: Request) -> bool:
+    """Whether columns and keys are wanted (VOSI 1.1 §2.3)."""
+    parameters = await Parameters.read(request, longest=_FORM)
+    return (parameters.get("DETAIL") or "max").lower() != "min"
+
+
+def _named(schemas: tuple[Schema, ...], name: str, *, detail: bool) -> bytes | None:
+    """Write the table, or all tables of the schema, that has a name."""
+    wanted = name.lower()
+    for schema in schemas:
+        for model in schema.tables:
+            full = {qualified(schema.name, model.name), f"{schema.name}.{model.name}"}
+            if wanted in {text.lower() for text in full}:
+                return tables.table(schema, model, detail=detail)
+        if wanted in {schema.name.lower(), identifier(schema.name).lower()}:
+            return tables.tableset((schema,), detail=detail)
+    return None

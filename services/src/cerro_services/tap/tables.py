@@ -1,24 +1,19 @@
-"""The tables of the service as VODataService has them (VOSI 1.1 §2.3).
-
-Written element by element: vo-models escapes descriptions twice and puts the xtype where the
-schema of VODataService has no place for it.
-"""
+"""The tables of the service as VODataService 1.2 has them (VOSI 1.1 §2.3)."""
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as ET
+from collections.abc import Sequence
+
+from lxml import etree
 
 from cerro_services.adql import from_model
 from cerro_services.release import Column, ForeignKey, Table
 from cerro_services.release.model import TableModel
 from cerro_services.tap.tapschema import Schema, identifier, is_indexed, qualified
-
-_VOSI = "http://www.ivoa.net/xml/VOSITables/v1.0"
-_XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_VS = "http://www.ivoa.net/xml/VODataService/v1.1"
+from cerro_services.voxml import add, document, root, texts
 
 
-def tableset(schemas: tuple[Schema, ...], *, detail: bool = True) -> bytes:
+def tableset(schemas: Sequence[Schema], *, detail: bool = True) -> bytes:
     """Write the tables of all schemas.
 
     Parameters
@@ -28,37 +23,37 @@ def tableset(schemas: tuple[Schema, ...], *, detail: bool = True) -> bytes:
     detail
         Whether to list columns and keys.
     """
-    root = _root("tableset")
+    made = root("tables", "tableset", "vs")
     for schema in schemas:
-        element = ET.SubElement(root, "schema")
-        _texts(
-            element,
-            name=identifier(schema.name),
-            title=schema.title,
-            description=schema.description or schema.title,
-            utype=schema.utype,
-        )
-        for model in schema.tables:
-            _fill(ET.SubElement(element, "table"), schema, model, detail=detail)
-    return bytes(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
+        add_schema(made, schema, detail=detail)
+    return document(made)
 
 
-def table(schema: Schema, model: TableModel) -> bytes:
-    """Write one table with its columns and keys."""
-    root = _root("table")
-    _fill(root, schema, model, detail=True)
-    return bytes(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
+def table(schema: Schema, model: TableModel, *, detail: bool = True) -> bytes:
+    """Write one table, with its columns and keys unless only its outline is wanted."""
+    made = root("tables", "table", "vs")
+    _fill(made, schema, model, detail=detail)
+    return document(made)
 
 
-def _root(name: str) -> ET.Element:
-    # ElementTree declares no prefix that only a value uses, such as vs:VOTableType.
-    return ET.Element(f"vosi:{name}", {"xmlns:vosi": _VOSI, "xmlns:xsi": _XSI, "xmlns:vs": _VS})
+def add_schema(parent: etree._Element, schema: Schema, *, detail: bool = True) -> None:
+    """Add a ``vs:TableSchema`` to a ``vs:TableSet``."""
+    made = add(parent, "schema")
+    texts(
+        made,
+        name=identifier(schema.name),
+        title=schema.title,
+        description=schema.description or schema.title,
+        utype=schema.utype,
+    )
+    for model in schema.tables:
+        _fill(add(made, "table"), schema, model, detail=detail)
 
 
-def _fill(element: ET.Element, schema: Schema, model: TableModel, *, detail: bool) -> None:
-    element.set("type", "table")
-    _texts(
-        element,
+def _fill(made: etree._Element, schema: Schema, model: TableModel, *, detail: bool) -> None:
+    made.set("type", "table")
+    texts(
+        made,
         name=qualified(schema.name, model.name),
         description=model.description,
         utype=model.utype,
@@ -67,28 +62,24 @@ def _fill(element: ET.Element, schema: Schema, model: TableModel, *, detail: boo
     if not detail:
         return
     for column in model.columns:
-        _column(ET.SubElement(element, "column", {"std": str(column.std).lower()}), column, model)
+        _column(add(made, "column", None, {"std": str(column.std).lower()}), column, model)
     for key in schema.foreign_keys:
         if key.from_table == model.name:
-            _key(ET.SubElement(element, "foreignKey"), schema, key)
+            _key(add(made, "foreignKey"), schema, key)
 
 
-def _column(element: ET.Element, column: Column, model: TableModel) -> None:
+def _column(made: etree._Element, column: Column, model: TableModel) -> None:
     given = from_model(column)
-    _texts(
-        element,
+    texts(
+        made,
         name=identifier(column.name),
         description=column.description,
         unit=column.unit,
         ucd=column.ucd,
         utype=column.utype,
     )
-    kind = ET.SubElement(element, "dataType", {"xsi:type": "vs:VOTableType"})
-    kind.text = given.datatype
-    if given.arraysize is not None:
-        kind.set("arraysize", given.arraysize)
-    if given.xtype is not None:
-        kind.set("extendedType", given.xtype)
+    shape = {"arraysize": given.arraysize, "extendedType": given.xtype}
+    add(made, "dataType", given.datatype, shape, kind="vs:VOTableType")
     flags = {
         "indexed": is_indexed(model, column),
         "primary": column.name in model.key,
@@ -97,18 +88,12 @@ def _column(element: ET.Element, column: Column, model: TableModel) -> None:
     }
     for name, is_set in flags.items():
         if is_set:
-            ET.SubElement(element, "flag").text = name
+            add(made, "flag", name)
 
 
-def _key(element: ET.Element, schema: Schema, key: ForeignKey) -> None:
-    _texts(element, targetTable=qualified(schema.name, key.target_table))
+def _key(made: etree._Element, schema: Schema, key: ForeignKey) -> None:
+    add(made, "targetTable", qualified(schema.name, key.target_table))
     for a, b in zip(key.from_columns, key.target_columns, strict=True):
-        pair = ET.SubElement(element, "fkColumn")
-        _texts(pair, fromColumn=identifier(a), targetColumn=identifier(b))
-    _texts(element, description=key.description)
-
-
-def _texts(element: ET.Element, **texts: str | None) -> None:
-    for name, text in texts.items():
-        if text:
-            ET.SubElement(element, name).text = text
+        pair = add(made, "fkColumn")
+        texts(pair, fromColumn=identifier(a), targetColumn=identifier(b))
+    texts(made, description=key.description)

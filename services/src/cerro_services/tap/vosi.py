@@ -1,35 +1,21 @@
-"""What the TAP service says of itself: capabilities and availability (VOSI 1.1, TAPRegExt 1.0)."""
+"""What the TAP service says that it can do: capabilities (VOSI 1.1 §2.1, TAPRegExt 1.0)."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pydantic import AnyUrl
-from vo_models.tapregext import (
-    DataLimit,
-    DataLimits,
-    Language,
-    LanguageFeature,
-    LanguageFeatureList,
-    OutputFormat,
-    TableAccess,
-    TimeLimits,
-    Version,
-)
-from vo_models.vodataservice import ParamHTTP
-from vo_models.voresource import AccessURL, Capability
-from vo_models.vosi.availability import Availability
-from vo_models.vosi.capabilities import VOSICapabilities
+from lxml import etree
 
-from cerro_services.adql.functions import USER_DEFINED
-from cerro_services.config import Settings
+from cerro_services.adql.functions import GEOMETRY, USER_DEFINED
 from cerro_services.formats import FORMATS
+from cerro_services.voxml import NAMESPACES, add, document, root
 
-_FEATURES = "ivo://ivoa.net/std/TAPRegExt#features-"
-_GEOMETRY = (
-    "POINT", "CIRCLE", "BOX", "POLYGON", "CONTAINS", "INTERSECTS", "DISTANCE", "COORD1", "COORD2",
-    "COORDSYS", "CENTROID", "AREA",
-)  # fmt: skip
+STANDARD = "ivo://ivoa.net/std/TAP"
+BASIC = "ivo://ivoa.net/sso#BasicAA"
+UPLOADS = ("inline", "http", "https")
+"""Ways of an upload (TAPRegExt 1.0 §2.4)."""
+_KEY = "ivo://ivoa.net/std/TAPRegExt#"
 _OPTIONAL = {
     "adql-string": ("LOWER", "UPPER", "ILIKE"),
     "adql-common-table": ("WITH",),
@@ -40,96 +26,173 @@ _OPTIONAL = {
     "adql-bitwise": ("BIT_AND", "BIT_OR", "BIT_XOR", "BIT_NOT"),
 }
 """Optional features of ADQL 2.1 (§3.1). COALESCE is offered too, but taplint takes its key
-features-adql-conditional for an error."""
+features-adql-conditional for an error; the language's description names it."""
 
 
-def capabilities(url: str, settings: Settings) -> bytes:
+@dataclass(frozen=True)
+class TapLimits:
+    """What a caller may use of TAP.
+
+    Parameters
+    ----------
+    sync_seconds, job_seconds
+        Time of a query, and of a job at most.
+    keep_seconds
+        Time until a job is deleted.
+    rows, most_rows
+        Rows of a result by default and at most.
+    upload_bytes
+        Bytes of an upload at most.
+    """
+
+    sync_seconds: int
+    job_seconds: int
+    keep_seconds: int
+    rows: int
+    most_rows: int
+    upload_bytes: int
+
+
+def capabilities(url: str, limits: TapLimits) -> bytes:
     """Write what the service can do.
 
     Parameters
     ----------
     url
         Address of the service.
-    settings
-        For its limits.
+    limits
+        What the caller may use.
     """
-    features = [
-        LanguageFeatureList(
-            type=f"{_FEATURES}adqlgeo", feature=[LanguageFeature(form=name) for name in _GEOMETRY]
-        ),
-        LanguageFeatureList(
-            type=f"{_FEATURES}udf",
-            feature=[LanguageFeature(form=form, description=text) for form, text in USER_DEFINED],
-        ),
-        *(
-            LanguageFeatureList(
-                type=f"{_FEATURES}{kind}",
-                feature=[LanguageFeature(form=name) for name in names],
-            )
-            for kind, names in _OPTIONAL.items()
-        ),
-    ]
-    adql = Language(
-        name="ADQL",
-        version=[
-            Version(value="2.0", ivo_id="ivo://ivoa.net/std/ADQL#v2.0"),
-            Version(value="2.1", ivo_id="ivo://ivoa.net/std/ADQL#v2.1"),
-        ],
-        description="ADQL 2.1",
-        language_features=features,
-    )
-    service = TableAccess(
-        interface=[
-            ParamHTTP(
-                role="std", version="1.1", access_url=[AccessURL(use="base", value=AnyUrl(url))]
-            )
-        ],
-        language=[adql],
-        output_format=[
-            OutputFormat(mime=form.mime, alias=[form.name], ivo_id=form.ivo_id) for form in FORMATS
-        ],
-        execution_duration=TimeLimits(
-            default=int(settings.sync_seconds), hard=int(settings.sync_seconds)
-        ),
-        output_limit=DataLimits(
-            default=DataLimit(value=settings.maxrec_default, unit="row"),
-            hard=DataLimit(value=settings.maxrec_hard, unit="row"),
-        ),
-    )
-    others = [
-        Capability(
-            standard_id=AnyUrl(f"ivo://ivoa.net/std/VOSI#{standard}"),
-            interface=[
-                ParamHTTP(
-                    version=version,
-                    access_url=[AccessURL(use="full", value=AnyUrl(f"{url}/{path}"))],
-                )
-            ],
-        )
-        for standard, path, version in (
-            ("capabilities", "capabilities", None),
-            ("availability", "availability", None),
-            ("tables-1.1", "tables", "1.1"),
-        )
-    ]
-    return _xml(VOSICapabilities(capability=[service, *others]))
+    made = root("capabilities", "capabilities", "vr", "vs", "tr")
+    add_tap(made, url, limits)
+    add_vosi(made, url, tables=True)
+    examples = add(made, "capability", None, {"standardID": "ivo://ivoa.net/std/DALI#examples"})
+    add_interface(examples, f"{url}/examples", kind="vr:WebBrowser")
+    return document(made)
 
 
-def availability(*, up: bool, since: datetime | None, note: str) -> bytes:
-    """Write whether the service can answer.
+def add_tap(parent: etree._Element, url: str, limits: TapLimits) -> etree._Element:
+    """Add the capability of TAP (TAPRegExt 1.0 §2).
 
     Parameters
     ----------
-    up
-        Whether it can.
-    since
-        Since when.
-    note
-        What works or fails.
+    parent
+        Where to add it.
+    url
+        Address of the service.
+    limits
+        What the caller may use.
     """
-    return _xml(Availability(available=up, up_since=since, note=[note]))
+    made = add(parent, "capability", None, {"standardID": STANDARD}, kind="tr:TableAccess")
+    add_interface(made, url, use="base", standard="1.1")
+    _language(made)
+    for form in FORMATS:
+        output = add(made, "outputFormat", None, {"ivo-id": form.ivo_id})
+        add(output, "mime", form.mime)
+        for alias in dict.fromkeys((form.name, *form.aliases)):
+            add(output, "alias", alias)
+    for method in UPLOADS:
+        add(made, "uploadMethod", None, {"ivo-id": f"{_KEY}upload-{method}"})
+    _limit(made, "retentionPeriod", limits.keep_seconds, limits.keep_seconds)
+    _limit(
+        made, "executionDuration", min(limits.sync_seconds, limits.job_seconds), limits.job_seconds
+    )
+    _limit(made, "outputLimit", min(limits.rows, limits.most_rows), limits.most_rows, "row")
+    _limit(made, "uploadLimit", limits.upload_bytes, limits.upload_bytes, "byte")
+    return made
 
 
-def _xml(document: object) -> bytes:
-    text = document.to_xml(skip_empty=True, encoding="UTF-8", xml_declaration=True)  # type: ignore[attr-defined]
-    return text if isinstance(text, bytes) else text.encode()
+def add_vosi(parent: etree._Element, url: str, *, tables: bool) -> None:
+    """Add the capabilities of VOSI itself.
+
+    Parameters
+    ----------
+    parent
+        Where to add them.
+    url
+        Address of the service, below which they lie.
+    tables
+        Whether the service lists tables.
+    """
+    paths = ["capabilities", "availability", *(["tables"] if tables else [])]
+    for path in paths:
+        version = "1.1" if path == "tables" else None
+        standard = f"ivo://ivoa.net/std/VOSI#{path}" + (f"-{version}" if version else "")
+        made = add(parent, "capability", None, {"standardID": standard})
+        add_interface(made, f"{url}/{path}", version=version)
+
+
+def add_interface(
+    parent: etree._Element,
+    url: str,
+    *,
+    kind: str = "vs:ParamHTTP",
+    use: str = "full",
+    standard: str | None = None,
+    version: str | None = None,
+    result: str | None = None,
+) -> etree._Element:
+    """Add an interface with all ways to say who one is.
+
+    Parameters
+    ----------
+    parent
+        The capability.
+    url
+        Address.
+    kind
+        Its ``xsi:type``.
+    use
+        How the address is used: "full", or "base" to be completed.
+    standard
+        Version of the standard whose interface it is.
+    version
+        Version of an interface that is not the standard's own.
+    result
+        Content-Type of what comes.
+    """
+    attributes = {"role": "std" if standard else None, "version": standard or version}
+    made = add(parent, "interface", None, attributes, kind=kind)
+    add(made, "accessURL", url, {"use": use})
+    # Nobody needs a token. A lone anonymous method would be the same as none at all, and that
+    # Bearer is taken too has no name in SSO 2.0: the challenges say it.
+    add(made, "securityMethod")
+    add(made, "securityMethod", None, {"standardID": BASIC})
+    if kind == "vs:ParamHTTP":
+        add(made, "queryType", "GET")
+        if standard:
+            add(made, "queryType", "POST")
+        if result:
+            add(made, "resultType", result)
+    return made
+
+
+def declared(types: Sequence[str]) -> dict[str, str]:
+    """Give the prefixes that the values of ``xsi:type`` need."""
+    return {prefix: NAMESPACES[prefix] for prefix in types}
+
+
+def _language(parent: etree._Element) -> None:
+    made = add(parent, "language")
+    add(made, "name", "ADQL")
+    for version in ("2.0", "2.1"):
+        add(made, "version", version, {"ivo-id": f"ivo://ivoa.net/std/ADQL#v{version}"})
+    add(made, "description", "ADQL 2.1 with every optional feature, COALESCE among them")
+    features = {"adqlgeo": tuple(GEOMETRY), **_OPTIONAL}
+    for kind, names in features.items():
+        group = add(made, "languageFeatures", None, {"type": f"{_KEY}features-{kind}"})
+        for name in names:
+            add(add(group, "feature"), "form", name)
+    group = add(made, "languageFeatures", None, {"type": f"{_KEY}features-udf"})
+    for form, description in USER_DEFINED:
+        feature = add(group, "feature")
+        add(feature, "form", form)
+        add(feature, "description", description)
+
+
+def _limit(
+    parent: etree._Element, name: str, default: int, hard: int, unit: str | None = None
+) -> None:
+    made = add(parent, name)
+    add(made, "default", default, {"unit": unit})
+    add(made, "hard", hard, {"unit": unit})

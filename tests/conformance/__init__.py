@@ -1,0 +1,1 @@
+"""Whether others' programs and schemas find fault with what the services say."""
