@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -88,7 +89,7 @@ class Expressions:
         match node:
             case exp.Paren():
                 inner = self.value(node.this, scope)
-                return Value(f"({inner.sql})", inner.column, inner.constant, shape=inner.shape)
+                return replace(inner, sql=f"({inner.sql})")
             case exp.Column():
                 found = scope.column(node)
                 if scope.group is not None and found.sql not in scope.group:
@@ -209,8 +210,8 @@ class Expressions:
         left, right = self.value(node.this, scope), self.value(node.expression, scope)
         operator = _COMPARISONS[type(node)]
         for flag, other in ((left, right), (right, left)):
-            if flag.truth is not None and isinstance(node, exp.EQ) and other.constant in (0, 1):
-                if other.constant == 0:
+            if flag.truth is not None and operator in {"=", "<>"} and other.constant in (0, 1):
+                if (other.constant == 0) == (operator == "="):
                     return f"NOT ({flag.truth})"
                 extra = narrow(flag, prune) if prune else ""
                 return f"({flag.truth}){extra}"

@@ -1,8 +1,4 @@
-"""Geometry of ADQL (§4.2) in SQL: haversine distances, circles, and polygons by projection.
-
-A polygon with constant vertices is projected about its centre by the gnomonic projection, in
-which arcs of great circles are straight lines; there the even-odd rule is exact.
-"""
+"""Geometry of ADQL (§4.2): shapes and what is asked of them, in SQL."""
 
 from __future__ import annotations
 
@@ -11,16 +7,31 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from cerro_services.adql.columns import ResultColumn
-from cerro_services.adql.errors import AdqlError, NotSupportedError
+from cerro_services.adql import parts
+from cerro_services.adql.columns import STRINGS, ResultColumn
+from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.functions import without_system
-from cerro_services.adql.shapes import Circle, Polygon, box
-from cerro_services.adql.values import Disc, Point, Value, number
+from cerro_services.adql.predicates import array, contains, intersects, numeric, separation
+from cerro_services.adql.regions import parse_region
+from cerro_services.adql.shapes import (
+    MAX_VERTICES,
+    Circle,
+    Compound,
+    Part,
+    Polygon,
+    box,
+    text_of,
+)
+from cerro_services.adql.systems import is_icrs, sql_between, system_of, to_icrs
+from cerro_services.adql.values import Disc, Point, Shape, Sketch, Value, literal, number
 
 Span = tuple[int, int] | None
-Shape = Point | Disc | Circle | Polygon
-_SYSTEMS = frozenset({"", "ICRS", "FK5", "J2000", "ICRS BARYCENTER", "ICRS GEOCENTER"})
 _SHAPE_TYPES = {"point": "2", "circle": "3", "polygon": "*"}
+TEXTS = frozenset(
+    {"adql:REGION", "adql:POINT", "adql:CIRCLE", "adql:POLYGON", "region", "shape", "stc-s", "stc"}
+)
+"""The xtypes of columns that hold a region as text."""
+_KINDS = {"point": "d", "circle": "d", "polygon": "p"}
 
 
 def geometry(node: exp.Anonymous, value: Callable[[exp.Expr], Value], span: Span) -> Value:
@@ -39,148 +50,225 @@ def geometry(node: exp.Anonymous, value: Callable[[exp.Expr], Value], span: Span
     ------
     AdqlError
         An argument is no geometry, or has no place on the sky.
-    NotSupportedError
-        A combination that is not offered yet.
     """
     name = node.name.upper()
-    system, rest = without_system(list(node.expressions))
     if name in {"POINT", "CIRCLE", "BOX", "POLYGON"}:
-        _check_system(system, span)
-        return _construct(name, [value(arg) for arg in rest], span)
+        given, rest = without_system(list(node.expressions))
+        text = given.name if isinstance(given, exp.Literal) else ""
+        system = system_of(text, span) if text.strip() else "ICRS"
+        return construct(name, [value(arg) for arg in rest], system, span)
     args = [value(arg) for arg in node.expressions]
+    if name == "REGION":
+        return _region(node.expressions[0], span)
     if name == "DISTANCE":
         return _distance(args, span)
     if name == "CONTAINS":
-        first, second = _shape(args[0], span), _shape(args[1], span)
-        return _flag(name, _contains(first, second, span), first, second)
+        first, second = shape_of(args[0], span), shape_of(args[1], span)
+        return _flag(name, contains(first, second, span), first, second)
     if name == "INTERSECTS":
-        first, second = _shape(args[0], span), _shape(args[1], span)
+        first, second = shape_of(args[0], span), shape_of(args[1], span)
         if not isinstance(first, Point):
             first, second = second, first
-        return _flag(name, _intersects(first, second, span), first, second)
+        return _flag(name, intersects(first, second, span), first, second)
     if name in {"COORD1", "COORD2"}:
-        point = _point(args[0], span)
+        point = args[0].native or point_of(args[0], span)
         return point.lon if name == "COORD1" else point.lat
     if name == "CENTROID":
-        return _centroid(_shape(args[0], span), span)
+        return _centroid(args[0], span)
     if name == "AREA":
-        return _area(_shape(args[0], span), span)
-    if name == "COORDSYS":
-        _shape(args[0], span)
-        return Value("'ICRS'", ResultColumn("coordsys", "char", "*"))
-    raise NotSupportedError(f"{name} is not offered yet.", span)
+        return _area(shape_of(args[0], span), span)
+    shape_of(args[0], span)
+    return Value(literal(args[0].system or "ICRS"), ResultColumn("coordsys", "char", "*"))
 
 
-def separation(a: Point, b: Point) -> str:
-    """Give the SQL of the distance of two positions in degrees."""
-    return f"2e0 * degrees(asin(least(1e0, sqrt({_haversine(a, b)}))))"
+def construct(name: str, args: list[Value], system: str, span: Span) -> Value:
+    """Make a POINT, CIRCLE, BOX or POLYGON.
 
-
-def within(point: Point, circle: Circle) -> str:
-    """Give the SQL of the exact test whether a position lies in a circle, edge included."""
-    if circle.radius >= 180.0:
-        return f"({point.lon.sql} + {point.lat.sql}) IS NOT NULL"
-    limit = math.sin(math.radians(circle.radius) / 2) ** 2
-    return f"{_haversine(point, _constant(circle.lon, circle.lat))} <= {number(limit)}"
-
-
-def inside(point: Point, polygon: Polygon) -> str:
-    """Give the SQL of the exact test whether a position lies in a polygon."""
-    (cx, cy, cz), (east, north) = polygon.centre, polygon.basis
-    lon, lat = f"radians({point.lon.sql})", f"radians({point.lat.sql})"
-    x, y, z = f"cos({lat}) * cos({lon})", f"cos({lat}) * sin({lon})", f"sin({lat})"
-
-    def along(axis: tuple[float, float, float]) -> str:
-        a, b, c = (number(component) for component in axis)
-        return f"({a} * {x} + {b} * {y} + {c} * {z})"
-
-    depth = along((cx, cy, cz))
-    if polygon.normals is not None:
-        tests = [f"{along(normal)} >= 0" for normal in polygon.normals]
-        return f"({' AND '.join([f'{depth} > 0', *tests])})"
-    u, v = f"({along(east)} / {depth})", f"({along(north)} / {depth})"
-    flat = polygon.projected
-    crossings = []
-    for (u1, v1), (u2, v2) in zip(flat, [*flat[1:], flat[0]], strict=True):
-        if v1 == v2:
-            continue
-        slope = number((u2 - u1) / (v2 - v1))
-        low, high = sorted((v1, v2))
-        crossings.append(
-            f"CASE WHEN {v} >= {number(low)} AND {v} < {number(high)} "
-            f"AND {u} < {number(u1)} + {slope} * ({v} - {number(v1)}) THEN 1 ELSE 0 END"
-        )
-    total = " + ".join(crossings) or "0"
-    # Beyond the horizon of the projection a position would fold back onto the plane.
-    return f"({depth} > 0 AND (({total}) % 2) = 1)"
-
-
-def _construct(name: str, args: list[Value], span: Span) -> Value:
+    Parameters
+    ----------
+    name
+        Which.
+    args
+        Its arguments without the coordinate system.
+    system
+        The coordinate system, as `systems.system_of` gives it.
+    span
+        Where it stands in the query.
+    """
     if name == "POINT":
-        point = Point(*args)
-        _check_latitude(point.lat, span)
-        return _shaped(point, f"[CAST({args[0].sql} AS DOUBLE), CAST({args[1].sql} AS DOUBLE)]")
+        native = Point(*args)
+        _check_latitude(native.lat, span)
+        point = _converted(native, system, span)
+        made = shaped(point)
+        if is_icrs(system):
+            return Value(made.sql, made.column, shape=point, system=system)
+        return Value(made.sql, made.column, shape=point, system=system, native=native)
     if name == "CIRCLE":
-        centre, radius = (
-            (_point(args[0], span), args[1])
-            if len(args) == 2
-            else (Point(args[0], args[1]), args[2])
-        )
-        _check_latitude(centre.lat, span)
-        if radius.constant is not None and radius.constant < 0:
+        centre, radius = _centred(args, 1, system, span)
+        if radius[0].constant is not None and radius[0].constant < 0:
             raise AdqlError("The radius of a circle is negative.", span)
-        parts = (centre.lon, centre.lat, radius)
-        sql = "[" + ", ".join(f"CAST({part.sql} AS DOUBLE)" for part in parts) + "]"
-        numbers = (centre.lon.constant, centre.lat.constant, radius.constant)
+        numbers = (centre.lon.constant, centre.lat.constant, radius[0].constant)
         if None in numbers:
-            return _shaped(Disc(centre, radius), sql)
-        return _shaped(Circle(*(float(n) for n in numbers if n is not None)), sql)
-    if (len(args) == 3 and name == "BOX") or (name == "POLYGON" and args[0].shape is not None):
-        flat = [
-            n
-            for arg in args
-            for n in ((_point(arg, span).lon, _point(arg, span).lat) if arg.shape else (arg,))
-        ]
+            return shaped(Disc(centre, radius[0]), system)
+        return shaped(Circle(*(float(n) for n in numbers if n is not None)), system)
+    return _box(args, system, span) if name == "BOX" else _polygon(args, system, span)
+
+
+def shaped(shape: Shape, system: str = "ICRS") -> Value:
+    """Give a shape as a value: an array as DALI (§3.3) has it, or a region's text."""
+    match shape:
+        case Point():
+            kind, numbers = "point", [shape.lon.sql, shape.lat.sql]
+        case Disc():
+            centre = shape.centre
+            kind, numbers = "circle", [centre.lon.sql, centre.lat.sql, shape.radius.sql]
+        case Circle():
+            kind, numbers = "circle", [number(n) for n in (shape.lon, shape.lat, shape.radius)]
+        case Polygon():
+            kind, numbers = "polygon", [number(n) for v in shape.vertices for n in v]
+        case Compound():
+            column = ResultColumn("region", "char", "*", xtype="adql:REGION")
+            return Value(literal(text_of(shape)), column, shape=shape, system=system)
+        case Sketch():
+            column = ResultColumn("polygon", "double", "*", unit="deg", xtype="polygon")
+            return Value(shape.sql, column, shape=shape, system=system)
+    column = ResultColumn(kind, "double", _SHAPE_TYPES[kind], unit="deg", xtype=kind)
+    sql = array(numbers)
+    if isinstance(shape, Point | Disc):
+        # A geometry without one of its numbers is NULL: an array with a NULL in it has no place
+        # in a VOTable.
+        sql = f"CASE WHEN ({' + '.join(f'({n})' for n in numbers)}) IS NOT NULL THEN {sql} END"
+    return Value(sql, column, shape=shape, system=system)
+
+
+def shape_of(value: Value, span: Span) -> Shape:
+    """Give the shape that a value is.
+
+    Raises
+    ------
+    AdqlError
+        It is none.
+    """
+    if value.shape is not None:
+        return value.shape
+    column = value.column
+    if column.xtype in _KINDS and column.datatype in {"double", "float"}:
+        return listed(value.sql, column.xtype)
+    if column.xtype in TEXTS | _KINDS.keys() and column.datatype in STRINGS:
+        return Sketch("r", value.sql)
+    hint = " Write REGION('…') around a region's text." if column.datatype in STRINGS else ""
+    raise AdqlError(
+        f"A geometry is needed: POINT, CIRCLE, BOX, POLYGON or a column of one.{hint}", span
+    )
+
+
+def listed(sql: str, kind: str) -> Shape:
+    """Give the shape of an array in SQL: a point, circle or polygon."""
+    if kind == "polygon":
+        return Sketch("p", f"CAST({sql} AS DOUBLE[])")
+    lon, lat, radius = (
+        Value(f"{sql}[{i}]", ResultColumn("", "double", unit="deg")) for i in (1, 2, 3)
+    )
+    return Point(lon, lat) if kind == "point" else Disc(Point(lon, lat), radius)
+
+
+def point_of(value: Value, span: Span) -> Point:
+    """Give the point that a value is.
+
+    Raises
+    ------
+    AdqlError
+        It is none.
+    """
+    shape = shape_of(value, span)
+    if isinstance(shape, Circle) and shape.radius == 0:
+        return Point(numeric(shape.lon), numeric(shape.lat))
+    if not isinstance(shape, Point):
+        raise AdqlError("A POINT is needed here.", span)
+    return shape
+
+
+def region(part: Part) -> Value:
+    """Give a constant region as a value; a position is a point."""
+    if isinstance(part, Circle) and part.radius == 0:
+        return shaped(Point(numeric(part.lon), numeric(part.lat)))
+    return shaped(part)
+
+
+def _region(node: exp.Expr, span: Span) -> Value:
+    text = node.unnest()
+    if not (isinstance(text, exp.Literal) and text.is_string):
+        raise AdqlError("REGION takes a text in quotes, such as 'CIRCLE ICRS 10 -20 1.5'.", span)
+    try:
+        return region(parse_region(text.this))
+    except AdqlError as error:
+        raise AdqlError(error.message, span) from None
+
+
+def _centred(args: list[Value], others: int, system: str, span: Span) -> tuple[Point, list[Value]]:
+    """Split the arguments of a shape into its centre and the rest."""
+    if len(args) == others + 1:
+        return point_of(args[0], span), args[1:]
+    native = Point(args[0], args[1])
+    _check_latitude(native.lat, span)
+    return _converted(native, system, span), args[2:]
+
+
+def _box(args: list[Value], system: str, span: Span) -> Value:
+    own = system
+    if len(args) == 3:
+        # The sides of a box run along the coordinates that its centre was given in.
+        own = args[0].system or "ICRS"
+        centre = args[0].native or point_of(args[0], span)
+        args = [centre.lon, centre.lat, *args[1:]]
+    _check_latitude(args[1], span)
+    numbers = [float(arg.constant) for arg in args if arg.constant is not None]
+    if len(numbers) == 4:
+        try:
+            corners = box(*numbers).vertices
+        except AdqlError as error:
+            raise AdqlError(error.message, span) from None
+        return shaped(Polygon(tuple(to_icrs(own, *corner) for corner in corners)), own)
+    if not is_icrs(own):
+        raise AdqlError("A BOX of columns is given in ICRS.", span)
+    sides = ", ".join(f"CAST({arg.sql} AS DOUBLE)" for arg in args)
+    return shaped(Sketch("p", f"sky_box({sides})"))
+
+
+def _polygon(args: list[Value], system: str, span: Span) -> Value:
+    if any(arg.shape is not None or arg.column.is_geometry for arg in args):
+        points = [point_of(arg, span) for arg in args]
     else:
-        flat = args
-    constants = [arg.constant for arg in flat]
+        points = []
+        for lon, lat in zip(args[::2], args[1::2], strict=True):
+            _check_latitude(lat, span)
+            points.append(_converted(Point(lon, lat), system, span))
+    if len(points) > MAX_VERTICES:
+        raise AdqlError(f"A polygon has at most {MAX_VERTICES:,} vertices.", span)
+    constants = [n.constant for point in points for n in (point.lon, point.lat)]
     if None in constants:
-        raise NotSupportedError(
-            f"{name} with columns or expressions is not offered yet. Write its numbers.", span
-        )
-    numbers_ = [float(n) for n in constants if n is not None]
-    if name == "BOX":
-        polygon = box(*numbers_)
-    else:
-        polygon = Polygon(tuple(zip(numbers_[::2], numbers_[1::2], strict=True)))
-    for _, lat in polygon.vertices:
-        _check_latitude(Value("", ResultColumn(""), constant=lat), span)
+        numbers = [n.sql for point in points for n in (point.lon, point.lat)]
+        return shaped(Sketch("p", array(numbers)), system)
+    known = [float(n) for n in constants if n is not None]
+    polygon = Polygon(tuple(zip(known[::2], known[1::2], strict=True)))
     try:
         _ = polygon.centre
     except AdqlError as error:
         raise AdqlError(error.message, span) from None
-    numbers_ = [n for vertex in polygon.vertices for n in vertex]
-    return _shaped(polygon, "[" + ", ".join(number(n) for n in numbers_) + "]")
+    return shaped(polygon, system)
 
 
-def _shaped(shape: Shape, array: str) -> Value:
-    kind = {Point: "point", Disc: "circle", Circle: "circle", Polygon: "polygon"}[type(shape)]
-    column = ResultColumn(kind, "double", _SHAPE_TYPES[kind], unit="deg", xtype=kind)
-    # A geometry without one of its numbers is NULL: an array with a NULL in it has no place in a
-    # VOTable.
-    sql = array
-    if isinstance(shape, Point | Disc):
-        centre = shape if isinstance(shape, Point) else shape.centre
-        sql = f"CASE WHEN ({centre.lon.sql} + {centre.lat.sql}) IS NOT NULL THEN {array} END"
-    return Value(sql, column, shape=shape)
-
-
-def _check_system(system: exp.Expr | None, span: Span) -> None:
-    if isinstance(system, exp.Literal) and system.name.strip().upper() not in _SYSTEMS:
-        raise NotSupportedError(
-            f"Positions are in ICRS; {system.name!r} is not offered. Write 'ICRS' or leave it out.",
-            span,
-        )
+def _converted(point: Point, system: str, span: Span) -> Point:
+    """Give a point of another system in ICRS."""
+    if is_icrs(system):
+        return point
+    lon, lat = point.lon.constant, point.lat.constant
+    if lon is not None and lat is not None:
+        x, y = to_icrs(system, lon, lat)
+        return Point(numeric(x), numeric(y))
+    sql = sql_between(system, "ICRS", point.lon.sql, point.lat.sql, span)
+    column = ResultColumn("", "double", unit="deg")
+    return Point(Value(sql[0], column), Value(sql[1], column))
 
 
 def _check_latitude(lat: Value, span: Span) -> None:
@@ -192,125 +280,87 @@ def _check_latitude(lat: Value, span: Span) -> None:
         )
 
 
-def _shape(value: Value, span: Span) -> Shape:
-    if value.shape is not None:
-        return value.shape
-    column = value.column
-    if column.xtype in {"point", "circle"} and column.datatype == "double":
-        parts = [
-            Value(f"{value.sql}[{i}]", ResultColumn("", "double", unit="deg")) for i in (1, 2, 3)
-        ]
-        point = Point(parts[0], parts[1])
-        return point if column.xtype == "point" else Disc(point, parts[2])
-    raise AdqlError("A geometry is needed: POINT, CIRCLE, BOX, POLYGON or a column of one.", span)
-
-
-def _point(value: Value, span: Span) -> Point:
-    shape = _shape(value, span)
-    if not isinstance(shape, Point):
-        raise AdqlError("A POINT is needed here.", span)
-    return shape
-
-
 def _distance(args: list[Value], span: Span) -> Value:
     if len(args) == 4:
         a, b = Point(args[0], args[1]), Point(args[2], args[3])
     else:
-        a, b = _point(args[0], span), _point(args[1], span)
+        a, b = point_of(args[0], span), point_of(args[1], span)
     column = ResultColumn("distance", "double", unit="deg", ucd="pos.angDistance")
     return Value(f"({separation(a, b)})", column, separation=(a, b))
 
 
-def _contains(a: Shape, b: Shape, span: Span) -> str:
-    if isinstance(a, Point):
-        match b:
-            case Circle():
-                return within(a, b)
-            case Polygon():
-                return inside(a, b)
-            case Disc():
-                return f"{separation(a, b.centre)} <= ({b.radius.sql})"
-            case Point():
-                return f"{_haversine(a, b)} = 0"
-    if isinstance(a, Circle | Disc) and isinstance(b, Circle | Disc):
-        first, second = _disc(a), _disc(b)
-        gap = separation(first.centre, second.centre)
-        return f"{gap} + ({first.radius.sql}) <= ({second.radius.sql})"
-    raise NotSupportedError(
-        "CONTAINS is offered for a point in any shape and a circle in a circle; not for these yet.",
-        span,
-    )
-
-
-def _intersects(a: Shape, b: Shape, span: Span) -> str:
-    if isinstance(a, Point):
-        return _contains(a, b, span)
-    if isinstance(a, Circle | Disc) and isinstance(b, Circle | Disc):
-        first, second = _disc(a), _disc(b)
-        gap = separation(first.centre, second.centre)
-        return f"{gap} <= ({first.radius.sql}) + ({second.radius.sql})"
-    raise NotSupportedError(
-        "INTERSECTS is offered for points and circles; not for polygons among each other yet.", span
-    )
-
-
-def _centroid(shape: Shape, span: Span) -> Value:
+def _centroid(value: Value, span: Span) -> Value:
+    shape = shape_of(value, span)
     match shape:
         case Point():
-            lon, lat = shape.lon, shape.lat
+            return value
         case Disc():
-            lon, lat = shape.centre.lon, shape.centre.lat
-        case Circle():
-            lon, lat = _numeric(shape.lon), _numeric(shape.lat)
-        case Polygon():
-            raise NotSupportedError("CENTROID of a polygon is not offered yet.", span)
-    return _construct("POINT", [lon, lat], span)
+            return shaped(shape.centre)
+        case Sketch():
+            sql = (
+                f"region_centroid({shape.sql})"
+                if shape.kind == "r"
+                else f"sky_centroid({shape.sql}, '{shape.kind}')"
+            )
+            column = shaped(Point(numeric(0), numeric(0))).column
+            return Value(sql, column, shape=listed(sql, "point"))
+    try:
+        lon, lat = parts.centroid(shape)
+    except AdqlError as error:
+        raise AdqlError(error.message, span) from None
+    return shaped(Point(numeric(lon), numeric(lat)))
 
 
 def _area(shape: Shape, span: Span) -> Value:
-    column = ResultColumn("area", "double", unit="deg2")
+    column = ResultColumn("area", "double", unit="deg**2", ucd="phys.angArea")
     match shape:
         case Point():
-            raise AdqlError("A point has no area.", span)
-        case Circle() | Polygon():
-            return Value(number(shape.area), column, constant=shape.area)
+            return Value("0e0", column, constant=0.0)
         case Disc():
             scale = number(4 * math.pi * math.degrees(1) ** 2)
-            return Value(f"({scale} * power(sin(radians({shape.radius.sql}) / 2), 2))", column)
+            half = f"radians(least({shape.radius.sql}, 180e0)) / 2"
+            return Value(f"({scale} * power(sin({half}), 2))", column)
+        case Sketch():
+            if shape.kind == "r":
+                return Value(f"region_area({shape.sql})", column)
+            return Value(f"sky_area({shape.sql}, '{shape.kind}')", column)
+    try:
+        area = parts.area(shape)
+    except AdqlError as error:
+        raise AdqlError(error.message, span) from None
+    return Value(number(area), column, constant=area)
 
 
 def _flag(name: str, truth: str, first: Shape, second: Shape) -> Value:
-    sql = f"CASE WHEN {truth} THEN 1 WHEN NOT ({truth}) THEN 0 END"
-    held = (first, second) if isinstance(first, Point) else None
-    return Value(sql, ResultColumn(name.lower(), "int"), truth=truth, held=held)
+    held = None
+    if isinstance(first, Point):
+        held = (first, _around(second))
+    return Value(f"CAST(({truth}) AS INTEGER)", ResultColumn(name.lower(), "int"),
+                 truth=truth, held=held)  # fmt: skip
 
 
-def _disc(shape: Circle | Disc) -> Disc:
-    if isinstance(shape, Disc):
-        return shape
-    return Disc(_constant(shape.lon, shape.lat), _numeric(shape.radius))
+def _around(shape: Shape) -> Shape:
+    """Give a shape that holds another, by which what is read can be limited."""
+    match shape:
+        case Polygon() if shape.area < 1e-12:
+            # A polygon without an inside has a boundary all the same.
+            return shape.bounding
+        case Compound():
+            return _bounding(shape) or shape
+    return shape
 
 
-def _constant(lon: float, lat: float) -> Point:
-    return Point(_numeric(lon), _numeric(lat))
-
-
-def _numeric(x: float) -> Value:
-    return Value(number(x), ResultColumn("", "double"), constant=x)
-
-
-def _haversine(a: Point, b: Point) -> str:
-    """Give sin²(distance / 2) of two positions (Sinnott 1984); exact for small distances."""
-    lat = f"power(sin({_half(a.lat, b.lat)}), 2)"
-    lon = f"power(sin({_half(a.lon, b.lon)}), 2)"
-    return f"({lat} + {_cos(a.lat)} * {_cos(b.lat)} * {lon})"
-
-
-def _half(a: Value, b: Value) -> str:
-    return f"radians(({a.sql}) - ({b.sql})) / 2"
-
-
-def _cos(lat: Value) -> str:
-    if lat.constant is not None:
-        return number(math.cos(math.radians(lat.constant)))
-    return f"cos(radians({lat.sql}))"
+def _bounding(part: Part) -> Circle | None:
+    match part:
+        case Circle():
+            return part
+        case Polygon():
+            return part.bounding
+        case Compound(operator="INTERSECTION"):
+            circles = [circle for member in part.members if (circle := _bounding(member))]
+            return min(circles, key=lambda circle: circle.radius, default=None)
+        case Compound(operator="UNION"):
+            around = [_bounding(member) for member in part.members]
+            circles = [circle for circle in around if circle is not None]
+            return None if len(circles) < len(around) else parts.enclosing(circles)
+    return None

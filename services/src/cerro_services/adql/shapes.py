@@ -107,7 +107,7 @@ class Polygon:
         sign = math.copysign(1.0, turns[0])
         normals = []
         for a, b in zip(points, [*points[1:], points[0]], strict=True):
-            x, y, z = _cross(a, b)
+            x, y, z = _unit(_cross(a, b))
             normals.append((sign * x, sign * y, sign * z))
         return tuple(normals)
 
@@ -148,14 +148,77 @@ class Polygon:
 
 Region = Circle | Polygon
 
+
+@dataclass(frozen=True)
+class Compound:
+    """Regions put together.
+
+    Parameters
+    ----------
+    operator
+        UNION, INTERSECTION or NOT.
+    members
+        The regions; of NOT one.
+    """
+
+    operator: str
+    members: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The region in STC-S."""
+        return f"{self.operator} ICRS ({' '.join(map(text_of, self.members))})"
+
+
+Part = Circle | Polygon | Compound
+
+MAX_VERTICES = 5000
+"""Vertices of one polygon."""
+
 _TOO_WIDE = "The polygon spans half of the sky or more. Split it into smaller ones."
 
 
 def box(lon: float, lat: float, width: float, height: float) -> Polygon:
-    """Give the polygon of a BOX (ADQL 2.1 §4.2.9): its corners, joined by great circles."""
-    west, east = lon - width / 2, lon + width / 2
-    south, north = max(-90.0, lat - height / 2), min(90.0, lat + height / 2)
-    return Polygon(((east, south), (east, north), (west, north), (west, south)))
+    """Give the polygon of a BOX (ADQL 2.1 §4.2.9).
+
+    Its sides are great circles at right angles to the ends of a cross at its centre, whose arms
+    run along the directions of the coordinates for half of the width and height. About the centre
+    the gnomonic projection of such sides is a rectangle.
+
+    Raises
+    ------
+    AdqlError
+        It spans half of the sky or more, or a size is negative.
+    """
+    if min(width, height) < 0:
+        raise AdqlError("The width or height of a box is negative.")
+    if max(width, height) >= 180 * (1 - 1e-9):
+        raise AdqlError(_TOO_WIDE.replace("polygon", "box"))
+    a, d = math.radians(lon), math.radians(lat)
+    x, y = math.tan(math.radians(width) / 2), math.tan(math.radians(height) / 2)
+    corners = []
+    for u, v in ((x, -y), (x, y), (-x, y), (-x, -y)):
+        # The tangent plane at the centre: north and east of it, then turned to its longitude.
+        depth, up = math.cos(d) - v * math.sin(d), math.sin(d) + v * math.cos(d)
+        east, out = depth * math.sin(a) + u * math.cos(a), depth * math.cos(a) - u * math.sin(a)
+        corners.append(
+            (
+                math.degrees(math.atan2(east, out)) % 360.0,
+                math.degrees(math.atan2(up, math.hypot(east, out))),
+            )
+        )
+    return Polygon(tuple(corners))
+
+
+def text_of(part: Part) -> str:
+    """Write a region in STC-S."""
+    match part:
+        case Circle():
+            return f"CIRCLE ICRS {part.lon!r} {part.lat!r} {part.radius!r}"
+        case Polygon():
+            return "POLYGON ICRS " + " ".join(repr(n) for v in part.vertices for n in v)
+        case Compound():
+            return part.text
 
 
 def vector(lon: float, lat: float) -> Vector:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from cerro_services.adql.columns import ResultColumn
 
 if TYPE_CHECKING:
     from cerro_services.adql.query import Scan
-    from cerro_services.adql.shapes import Circle, Polygon
+    from cerro_services.adql.shapes import Circle, Compound, Polygon
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,23 @@ class Disc:
 
     centre: Point
     radius: Value
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A shape that is known row by row only.
+
+    Parameters
+    ----------
+    kind
+        What the value is: "d" an array of a point or circle, "p" an array of a polygon's vertices,
+        "r" a region in text.
+    sql
+        The value in SQL.
+    """
+
+    kind: str
+    sql: str
 
 
 @dataclass(frozen=True)
@@ -49,21 +66,31 @@ class Value:
     separation
         Of DISTANCE: the two positions.
     held
-        Of CONTAINS and INTERSECTS with a point: the point and the other shape.
+        Of CONTAINS and INTERSECTS with a point: the point and a shape that holds the other one.
+    system
+        Of a geometry: the coordinate system that it was given in.
+    native
+        Of a point given in another system than ICRS: its coordinates there.
     """
 
     sql: str
     column: ResultColumn
     constant: float | None = None
     origin: tuple[Scan, str] | None = None
-    shape: Point | Disc | Circle | Polygon | None = None
+    shape: Shape | None = None
     truth: str | None = None
     separation: tuple[Point, Point] | None = None
-    held: tuple[Point, Point | Disc | Circle | Polygon] | None = None
+    held: tuple[Point, Shape] | None = None
+    system: str | None = None
+    native: Point | None = None
 
     def described(self, column: ResultColumn) -> Value:
         """Give the same value with another description."""
         return replace(self, column=column)
+
+
+Shape = Union[Point, Disc, Sketch, "Circle", "Polygon", "Compound"]
+"""A geometry in a query."""
 
 
 def literal(text: str) -> str:

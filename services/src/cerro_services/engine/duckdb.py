@@ -34,6 +34,7 @@ from cerro_services.engine.base import (
     Stream,
 )
 from cerro_services.engine.coverage import warm
+from cerro_services.engine.functions import register
 from cerro_services.engine.reading import plan
 from cerro_services.errors import CerroError
 
@@ -212,6 +213,7 @@ class _DuckDBStream:
 def _locked(folders: Sequence[str], memory: str, threads: int, spill: Path | None) -> Any:
     """Open a database that reaches nothing but Parquet below some folders."""
     connection = duckdb.connect(":memory:")
+    register(connection)
     settings = [
         f"SET GLOBAL threads = {threads:d}",
         f"SET GLOBAL memory_limit = {literal(memory)}",
