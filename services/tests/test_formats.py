@@ -18,7 +18,7 @@ from pyarrow import csv, parquet
 
 from cerro_services.adql import ResultColumn
 from cerro_services.engine import EngineError
-from cerro_services.formats import FORMATS, Format, FormatError, Rows, choose, describe, pieces
+from cerro_services.formats import FORMATS, Format, FormatError, Frame, Rows, choose, describe, pieces
 
 BY_NAME = {form.name: form for form in FORMATS}
 TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Cn"]), max_size=12)
@@ -61,7 +61,7 @@ def written(
     form: Format, columns: list[ResultColumn], table: pa.Table, maxrec: int = 1000
 ) -> tuple[bytes, Rows]:
     rows = Rows()
-    writer = form.writer(describe(columns, table.schema), (("QUERY", "SELECT <a> & 'b'"),))
+    writer = form.writer(describe(columns, table.schema), Frame((("QUERY", "SELECT <a> & 'b'"),)))
     # Batches of three rows, so that what is carried from one to the next is tried too.
     document = b"".join(pieces(table.to_batches(max_chunksize=3), writer, maxrec, rows))
     return document, rows
@@ -205,7 +205,7 @@ def test_an_error_after_the_first_rows_is_told_in_the_same_document(name: str) -
         raise EngineError("The disk <broke> & fell.")
 
     schema = pa.schema([("a", pa.int32())])
-    writer = BY_NAME[name].writer(describe([ResultColumn("a", "int")], schema), ())
+    writer = BY_NAME[name].writer(describe([ResultColumn("a", "int")], schema), Frame())
     document = b"".join(pieces(failing(), writer, 10))
     resource = parse(io.BytesIO(document)).resources[0]
     assert len(resource.tables[0].array) == 2
@@ -219,7 +219,7 @@ def test_an_error_after_the_first_rows_is_told_in_the_same_document(name: str) -
 @pytest.mark.parametrize("name", ["csv", "parquet"])
 def test_formats_that_cannot_tell_an_error_break_off(name: str) -> None:
     schema = pa.schema([("a", pa.int32())])
-    writer = BY_NAME[name].writer(describe([ResultColumn("a", "int")], schema), ())
+    writer = BY_NAME[name].writer(describe([ResultColumn("a", "int")], schema), Frame())
     with pytest.raises(ConnectionAbortedError):
         writer.end(error="gone")
 

@@ -1,6 +1,7 @@
-"""Results as documents: from Arrow batches to VOTable, CSV and Parquet."""
+"""Results as documents: from Arrow batches to VOTable, FITS, Parquet, CSV and more."""
 
 from cerro_services.formats.fields import Field, describe
+from cerro_services.formats.frame import Frame, Input, Service
 from cerro_services.formats.negotiate import FORMATS, Format, FormatError, Writer, choose
 from cerro_services.formats.results import Rows, pieces
 from cerro_services.formats.settle import settled
@@ -10,7 +11,10 @@ __all__ = [
     "Field",
     "Format",
     "FormatError",
+    "Frame",
+    "Input",
     "Rows",
+    "Service",
     "Writer",
     "choose",
     "describe",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cerro_services.adql import ResultColumn
 
@@ -22,6 +22,7 @@ ARROW: dict[str, pa.DataType] = {
     "char": pa.string(),
     "unicodeChar": pa.string(),
 }
+STRINGS = ("char", "unicodeChar")
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,36 @@ class Field:
         Its description; the datatype is known.
     type
         The Arrow type that `conform` gives it.
+    null
+        The value that stands for none where a format has no other way to say so.
     """
 
     column: ResultColumn
     type: pa.DataType
+    null: int | None = None
 
     @property
     def is_list(self) -> bool:
         """Whether each row has a number of values."""
         return bool(pa.types.is_list(self.type))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether each row has a text."""
+        return bool(pa.types.is_string(self.type))
+
+    @property
+    def length(self) -> int | None:
+        """Number of values or characters of every row; None if rows differ."""
+        size = self.column.arraysize
+        if size is None:
+            return 1
+        return None if size.endswith("*") else math.prod(int(part) for part in size.split("x"))
+
+    @property
+    def inner(self) -> Field:
+        """One value of an array."""
+        return Field(replace(self.column, arraysize=None), self.type.value_type, self.null)
 
 
 def describe(columns: Sequence[ResultColumn], schema: pa.Schema) -> tuple[Field, ...]:
@@ -58,50 +80,58 @@ def describe(columns: Sequence[ResultColumn], schema: pa.Schema) -> tuple[Field,
     return tuple(_field(c, t.type) for c, t in zip(columns, schema, strict=True))
 
 
-def conform(batch: pa.RecordBatch, fields: Sequence[Field]) -> list[pa.Array]:
-    """Bring a batch to the types of its fields.
-
-    Parameters
-    ----------
-    batch
-        Rows as the engine gives them.
-    fields
-        What they are to be.
-
-    Returns
-    -------
-    list of pyarrow.Array
-        One array a field; strings as `string`, times as ISO 8601.
-    """
-    return [_conformed(batch.column(i), field) for i, field in enumerate(fields)]
-
-
 @lru_cache(8192)
 def _field(column: ResultColumn, given: pa.DataType) -> Field:
-    if (
+    if is_list(given) and _is_plain(given.value_type):
+        inner = _field(replace(column, arraysize=None, datatype=None), given.value_type)
+        size = column.arraysize or (
+            str(given.list_size) if pa.types.is_fixed_size_list(given) else "*"
+        )
+        described = replace(inner.column, arraysize=size, xtype=column.xtype)
+        return Field(described, pa.list_(inner.type))
+    if pa.types.is_temporal(given):
+        size = column.arraysize or "*"
+        dated = pa.types.is_timestamp(given) or pa.types.is_date(given)
+        xtype = "timestamp" if dated else None
+        return Field(replace(column, datatype="char", arraysize=size, xtype=xtype), pa.string())
+    if is_bytes(given):
+        # A mere sequence of bytes is no text.
+        described = replace(column, datatype="unsignedByte", arraysize=column.arraysize or "*")
+        return Field(described, pa.list_(pa.uint8()))
+    datatype = column.datatype if column.datatype in ARROW else None
+    if datatype is None or not _fits(given, ARROW[datatype]):
+        datatype = _datatype(given)
+        column = replace(column, datatype=datatype, arraysize="*" if datatype in STRINGS else None)
+    return Field(column, ARROW[datatype])
+
+
+def is_list(given: pa.DataType) -> bool:
+    """Whether a type of the engine has a number of values in each row."""
+    return bool(
         pa.types.is_list(given)
         or pa.types.is_fixed_size_list(given)
         or pa.types.is_large_list(given)
-    ):
-        inner = _field(replace(column, arraysize=None, datatype=None), given.value_type)
-        arraysize = column.arraysize or "*"
-        return Field(
-            replace(inner.column, arraysize=arraysize, xtype=column.xtype), pa.list_(inner.type)
-        )
-    datatype = column.datatype if column.datatype in ARROW else None
-    if pa.types.is_temporal(given):
-        column = replace(
-            column, datatype="char", arraysize=column.arraysize or "*", xtype="timestamp"
-        )
-        return Field(column, pa.string())
-    if datatype is None or not _fits(given, ARROW[datatype]):
-        datatype = _datatype(given)
-        strings = datatype in {"char", "unicodeChar"}
-        column = replace(column, datatype=datatype, arraysize="*" if strings else None)
-    if pa.types.is_binary(given) or pa.types.is_large_binary(given):
-        column = replace(column, datatype="unsignedByte", arraysize="*")
-        return Field(column, pa.list_(pa.uint8()))
-    return Field(column, ARROW[column.datatype or "char"])
+    )
+
+
+def is_bytes(given: pa.DataType) -> bool:
+    """Whether a type of the engine is a sequence of bytes."""
+    return bool(
+        pa.types.is_binary(given)
+        or pa.types.is_large_binary(given)
+        or pa.types.is_fixed_size_binary(given)
+    )
+
+
+def _is_plain(given: pa.DataType) -> bool:
+    """Whether arrays of a type are arrays of VOTable: of numbers or booleans."""
+    return bool(
+        pa.types.is_integer(given)
+        or pa.types.is_floating(given)
+        or pa.types.is_decimal(given)
+        or pa.types.is_boolean(given)
+        or pa.types.is_null(given)
+    )
 
 
 def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
@@ -139,33 +169,3 @@ def _datatype(given: pa.DataType) -> str:
     if pa.types.is_floating(given) or pa.types.is_decimal(given):
         return "double"
     return "char"
-
-
-def _conformed(array: pa.Array, field: Field) -> pa.Array:
-    given = array.type
-    if given == field.type:
-        return array
-    if pa.types.is_temporal(given):
-        return _iso(array)
-    if field.is_list:
-        if pa.types.is_binary(given) or pa.types.is_large_binary(given):
-            return pa.array(
-                [None if value is None else list(value) for value in array.to_pylist()], field.type
-            )
-        return array.cast(field.type)
-    if pa.types.is_string(field.type) and not pa.types.is_large_string(given):
-        return array.cast(pa.string())
-    # An expression may leave the declared integer type (a sum of shorts); NULL is no answer then.
-    return array.cast(field.type, safe=True)
-
-
-def _iso(array: pa.Array) -> pa.Array:
-    """Write times as DALI has them: YYYY-MM-DDThh:mm:ss[.ffffff] in UTC (§3.3.3)."""
-    if pa.types.is_date(array.type):
-        return pc.strftime(array, "%Y-%m-%d")
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.timestamp("us"))
-        text = pc.strftime(array, "%Y-%m-%dT%H:%M:%S")
-        # Whole seconds are written without a fraction.
-        return pc.replace_substring_regex(text, r"\.0+$", "")
-    return array.cast(pa.string())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,11 +10,18 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from cerro_services.formats import votable
-from cerro_services.formats.fields import Field, conform
+from cerro_services.formats.arrow import STATUS, schema
+from cerro_services.formats.conform import conform
+from cerro_services.formats.fields import Field
+from cerro_services.formats.frame import BARE, Frame
+from cerro_services.formats.sink import Sink
 
 MIME = "application/vnd.apache.parquet"
 VERSION_KEY = "IVOA.VOTable-Parquet.version"
 CONTENT_KEY = "IVOA.VOTable-Parquet.content"
+_GROUP_ROWS = 131_072
+_GROUP_BYTES = 32 << 20
+"""A row group is held until it is written: few enough to hold little, many enough to read fast."""
 
 
 class ParquetWriter:
@@ -25,17 +31,18 @@ class ParquetWriter:
     ----------
     fields
         The columns.
-    info
-        Names and values of INFO elements.
+    frame
+        What the document says besides the rows.
     """
 
-    def __init__(self, fields: Sequence[Field], info: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Sequence[Field], frame: Frame = BARE) -> None:
         self._fields = fields
-        self._info = info
-        self._sink = _Sink()
+        self._frame = frame
+        self._sink = Sink()
         self._lengths: dict[int, int] = {}
-        names = _distinct([f.column.name or f"col{i + 1}" for i, f in enumerate(fields)])
-        self._schema = pa.schema([pa.field(n, f.type) for n, f in zip(names, fields, strict=True)])
+        self._schema = schema(fields)
+        self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
         self._writer = parquet.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
@@ -48,20 +55,21 @@ class ParquetWriter:
         return self._sink.take()
 
     def rows(self, batch: pa.RecordBatch) -> bytes:
-        """Write a batch of rows."""
-        # astropy's reader (io.misc.parquet) does not read a string column that holds a NULL.
-        arrays = [
-            array.fill_null("") if pa.types.is_string(array.type) else array
-            for array in conform(batch, self._fields)
-        ]
+        """Write a batch of rows, once there are enough for a row group."""
+        arrays = conform(batch, self._fields)
         for i, array in enumerate(arrays):
             if pa.types.is_string(array.type) and len(array):
-                longest = pc.max(pc.utf8_length(array)).as_py()
+                longest = pc.max(pc.utf8_length(array)).as_py() or 1
                 self._lengths[i] = max(self._lengths.get(i, 1), longest)
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        made = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._held.append(made)
+        self._rows += made.num_rows
+        self._bytes += made.nbytes
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
         return self._sink.take()
 
-    def end(self, *, overflow: bool = False, error: str | None = None) -> bytes:
+    def end(self, *, overflow: bool = False, error: str | None = None) -> Sequence[bytes]:
         """Write the footer, which tells of missing rows.
 
         Raises
@@ -71,54 +79,33 @@ class ParquetWriter:
         """
         if error is not None:
             raise ConnectionAbortedError(error)
+        self._flush()
+        bounded = [self._bounded(i, f) for i, f in enumerate(self._fields)]
         document = (
-            votable.start(self._info)
-            + votable.table([self._bounded(i, f) for i, f in enumerate(self._fields)])
-            + votable.end(overflow=overflow)
+            votable.start(self._frame.info)
+            + votable.table(bounded, self._frame.services)
+            + votable.end(self._frame.services, overflow=overflow)
         )
         metadata = {VERSION_KEY: "1.0", CONTENT_KEY: document}
         if overflow:
-            metadata["cerro.overflow"] = "true"
+            metadata |= {STATUS: "OVERFLOW", "cerro.overflow": "true"}
         self._writer.add_key_value_metadata(metadata)
         self._writer.close()
-        return self._sink.take()
+        return [self._sink.take()]
+
+    def close(self) -> None:
+        """Let go of the rows that are held."""
+        self._held = []
+
+    def _flush(self) -> None:
+        if self._rows:
+            group = pa.Table.from_batches(self._held, self._schema)
+            self._writer.write_table(group, row_group_size=self._rows)
+        self._held, self._rows, self._bytes = [], 0, 0
 
     def _bounded(self, number: int, field: Field) -> Field:
         """Give strings their greatest length: astropy's reader merges no strings without one."""
-        if field.column.arraysize != "*" or not pa.types.is_string(field.type):
+        if field.column.arraysize != "*" or not field.is_text:
             return field
         bounded = replace(field.column, arraysize=f"{self._lengths.get(number, 1)}*")
         return replace(field, column=bounded)
-
-
-class _Sink(io.RawIOBase):
-    """A file that is only written and hands out what was written since."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        part = bytes(memoryview(data))  # type: ignore[arg-type]
-        self._parts.append(part)
-        return len(part)
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Give names that are different from each other: a Parquet file has each column once."""
-    seen: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 2
-        while candidate in seen:
-            candidate, number = f"{name}_{number}", number + 1
-        seen.add(candidate)
-        result.append(candidate)
-    return result

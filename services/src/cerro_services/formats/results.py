@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from cerro_services.errors import CerroError
 from cerro_services.formats.negotiate import Writer
+
+_PIECE = 4 << 20
+"""Bytes of rows that are written at once: rows may be as wide as they like."""
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Rows:
 
 def pieces(
     batches: Iterable[pa.RecordBatch], writer: Writer, maxrec: int, rows: Rows | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Write a result.
 
     Parameters
@@ -58,20 +61,38 @@ def pieces(
     """
     rows = rows if rows is not None else Rows()
     source = iter(batches)
-    batch = next(source, None)
-    yield writer.begin()
     try:
-        while batch is not None:
-            room = maxrec - rows.count
-            if batch.num_rows > room:
-                rows.overflow = True
-                batch = batch.slice(0, room)
-            rows.count += batch.num_rows
-            if batch.num_rows:
-                yield writer.rows(batch)
-            if rows.overflow:
-                break
-            batch = next(source, None)
-    except CerroError as error:
-        rows.error = error
-    yield writer.end(overflow=rows.overflow, error=rows.error.message if rows.error else None)
+        batch = next(source, None)
+        if head := writer.begin():
+            yield head
+        try:
+            while batch is not None:
+                room = maxrec - rows.count
+                if batch.num_rows > room:
+                    rows.overflow = True
+                    batch = batch.slice(0, room)
+                for part in _parts(batch):
+                    piece = writer.rows(part)
+                    rows.count += part.num_rows
+                    # Also an empty piece: whoever waits sees that it goes on.
+                    yield piece
+                if rows.overflow:
+                    break
+                batch = next(source, None)
+        except CerroError as error:
+            rows.error = error
+        message = rows.error.message if rows.error else None
+        yield from writer.end(overflow=rows.overflow, error=message)
+    finally:
+        writer.close()
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into pieces of bounded size."""
+    rows = batch.num_rows
+    if not rows:
+        return
+    size = batch.nbytes
+    step = rows if size <= _PIECE else max(1, rows * _PIECE // size)
+    for start in range(0, rows, step):
+        yield batch.slice(start, step)

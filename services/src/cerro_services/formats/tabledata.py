@@ -1,17 +1,23 @@
-"""VOTable TABLEDATA and CSV cells: Arrow columns as text, by whole columns."""
+"""VOTable TABLEDATA (VOTable 1.4 §5.1): rows as text, by whole columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cerro_services.formats import votable
-from cerro_services.formats.fields import Field, conform
+from cerro_services.formats.conform import conform
+from cerro_services.formats.fields import Field
+from cerro_services.formats.frame import BARE, Frame
+from cerro_services.formats.packing import text_bytes
+from cerro_services.formats.text import Words, joined, replaced, text_of
 
-_ILLEGAL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
+_ILLEGAL = "[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\ufffe\uffff]"
+_WORDS = Words()
+# A carriage return that is written as itself is read as a line feed (XML 1.0 §2.11).
+_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 
 
 class TabledataWriter:
@@ -21,17 +27,17 @@ class TabledataWriter:
     ----------
     fields
         The columns.
-    info
-        Names and values of INFO elements.
+    frame
+        What the document says besides the rows.
     """
 
-    def __init__(self, fields: Sequence[Field], info: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Sequence[Field], frame: Frame = BARE) -> None:
         self._fields = fields
-        self._info = info
+        self._frame = frame
 
     def begin(self) -> bytes:
         """Write everything before the first row."""
-        head = votable.start(self._info) + votable.table(self._fields)
+        head = votable.start(self._frame.info) + votable.table(self._fields, self._frame.services)
         return (head + "<DATA><TABLEDATA>\n").encode()
 
     def rows(self, batch: pa.RecordBatch) -> bytes:
@@ -39,80 +45,46 @@ class TabledataWriter:
         if not batch.num_rows:
             return b""
         arrays = conform(batch, self._fields)
-        cells = [_escaped(text_of(a, f), f) for a, f in zip(arrays, self._fields, strict=True)]
+        cells = [_cell(a, f) for a, f in zip(arrays, self._fields, strict=True)]
         cells[0] = pc.binary_join_element_wise("<TR><TD>", cells[0], "")
         cells[-1] = pc.binary_join_element_wise(cells[-1], "</TD></TR>\n", "")
-        joined = pc.binary_join_element_wise(*cells, "</TD><TD>")
-        return string_bytes(joined)
+        return text_bytes(pc.binary_join_element_wise(*cells, "</TD><TD>")).tobytes()
 
-    def end(self, *, overflow: bool = False, error: str | None = None) -> bytes:
+    def end(self, *, overflow: bool = False, error: str | None = None) -> Sequence[bytes]:
         """Write everything after the last row."""
-        return ("</TABLEDATA></DATA>\n" + votable.end(overflow=overflow, error=error)).encode()
+        tail = votable.end(self._frame.services, overflow=overflow, error=error)
+        return [("</TABLEDATA></DATA>\n" + tail).encode()]
+
+    def close(self) -> None:
+        """Give nothing back: nothing is held."""
 
 
-def text_of(array: pa.Array, field: Field) -> pa.Array:
-    """Give the values of a column as text; NULL is empty.
-
-    Parameters
-    ----------
-    array
-        The values, of the field's type.
-    field
-        The column.
-    """
+def _cell(array: pa.Array, field: Field) -> pa.Array:
     if field.is_list:
-        empty = _empty_list(field)
-        return pa.array(
-            [_numbers(v) if v is not None else empty for v in array.to_pylist()], pa.string()
-        )
-    if pa.types.is_boolean(array.type):
-        text = pc.if_else(array, "true", "false")
-    elif pa.types.is_floating(array.type):
-        text = array.cast(pa.string())
-        finite = pc.is_finite(array)
-        if not pc.all(finite, min_count=0).as_py():
-            odd = pc.case_when(
-                pc.make_struct(pc.is_nan(array), pc.greater(array, 0)), "NaN", "+Inf", "-Inf"
-            )
-            text = pc.if_else(finite, text, odd)
-    else:
-        text = array.cast(pa.string())
-    return text.fill_null("") if text.null_count else text
+        text = joined(array, field, _WORDS, " ", _none(field))
+        return text.fill_null(_empty(field)) if text.null_count else text
+    text = text_of(array, _WORDS)
+    if text.null_count:
+        text = text.fill_null("")
+    if not field.is_text:
+        return text
+    raw = text_bytes(text)
+    # No XML document may hold these (XML 1.0 §2.2), not even escaped.
+    if len(raw) and (raw.min() < 32 or raw.max() >= 0xEF):
+        substitute = "\ufffd" if field.column.datatype == "unicodeChar" else "?"
+        text = pc.replace_substring_regex(text, _ILLEGAL, substitute)
+    return replaced(text, _ESCAPES)
 
 
-def string_bytes(array: pa.Array) -> bytes:
-    """Give the bytes of all strings, one after the other."""
-    _, offsets, data = array.buffers()
-    if data is None:
-        return b""
-    wide = np.int64 if pa.types.is_large_string(array.type) else np.int32
-    bounds = np.frombuffer(offsets, wide)[array.offset : array.offset + len(array) + 1]
-    return memoryview(data)[int(bounds[0]) : int(bounds[-1])].tobytes()
+def _none(field: Field) -> str:
+    """Give what stands for NULL within an array."""
+    if pa.types.is_floating(field.type.value_type):
+        return "NaN"
+    return "?" if pa.types.is_boolean(field.type.value_type) else str(field.null or 0)
 
 
-def _escaped(array: pa.Array, field: Field) -> pa.Array:
-    if not pa.types.is_string(field.type):
-        return array
-    raw = string_bytes(array)
-    if b"&" in raw:
-        array = pc.replace_substring(array, "&", "&amp;")
-    if b"<" in raw:
-        array = pc.replace_substring(array, "<", "&lt;")
-    if b">" in raw:
-        array = pc.replace_substring(array, ">", "&gt;")
-    if min(raw, default=32) < 32:
-        array = pc.replace_substring_regex(array, _ILLEGAL, "")
-    return array
-
-
-def _numbers(values: list[object]) -> str:
-    words = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf", "True": "true", "False": "false"}
-    return " ".join(words.get(str(value), str(value)) for value in values)
-
-
-def _empty_list(field: Field) -> str:
-    """Give the NULL of an array: of a fixed number of values, as many NaN (VOTable §6)."""
-    arraysize = field.column.arraysize or "*"
-    if not arraysize.isdigit() or not pa.types.is_floating(field.type.value_type):
+def _empty(field: Field) -> str:
+    """Give the NULL of an array: of a fixed number of floats, as many NaN (VOTable §6)."""
+    if field.length is None or not pa.types.is_floating(field.type.value_type):
         return ""
-    return " ".join(["NaN"] * int(arraysize))
+    return " ".join(["NaN"] * field.length)

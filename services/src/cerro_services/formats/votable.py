@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from xml.sax.saxutils import escape, quoteattr
 
-from cerro_services.formats.fields import Field
+from cerro_services.formats.fields import STRINGS, Field
+from cerro_services.formats.frame import Input, Service
 
 MIME = "application/x-votable+xml"
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,16 +33,31 @@ def start(info: Sequence[tuple[str, str]] = ()) -> str:
     )
 
 
-def table(fields: Sequence[Field]) -> str:
-    """Write the beginning of a TABLE with its FIELDs."""
-    return "<TABLE>\n" + "".join(_field(field, i) for i, field in enumerate(fields))
-
-
-def end(*, overflow: bool = False, error: str | None = None) -> str:
-    """Write what follows the TABLE: whether rows are missing, and why.
+def table(fields: Sequence[Field], services: Sequence[Service] = ()) -> str:
+    """Write the beginning of a TABLE with its FIELDs.
 
     Parameters
     ----------
+    fields
+        The columns.
+    services
+        What can be done with the rows: the columns that they need get an ID.
+    """
+    named = {put.column for service in services for put in service.inputs}
+    return "<TABLE>\n" + "".join(
+        _field(field, i, identified=i in named) for i, field in enumerate(fields)
+    )
+
+
+def end(
+    services: Sequence[Service] = (), *, overflow: bool = False, error: str | None = None
+) -> str:
+    """Write what follows the TABLE: whether rows are missing, and what can be done with them.
+
+    Parameters
+    ----------
+    services
+        What can be done with the rows.
     overflow
         There are more rows than were asked for by MAXREC.
     error
@@ -52,7 +68,8 @@ def end(*, overflow: bool = False, error: str | None = None) -> str:
         status = f'<INFO name="QUERY_STATUS" value="ERROR">{escape(_clean(error))}</INFO>\n'
     elif overflow:
         status = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n'
-    return f"</TABLE>\n{status}</RESOURCE>\n</VOTABLE>\n"
+    blocks = "".join(map(_service, services))
+    return f"</TABLE>\n{status}</RESOURCE>\n{blocks}</VOTABLE>\n"
 
 
 def failure(message: str) -> bytes:
@@ -73,18 +90,57 @@ def failure(message: str) -> bytes:
 
 
 @lru_cache(8192)
-def _field(field: Field, number: int) -> str:
+def _field(field: Field, number: int, *, identified: bool) -> str:
     column = field.column
     name = column.name or f"col{number + 1}"
-    attributes = f"name={quoteattr(_clean(name))} datatype={quoteattr(column.datatype or 'char')}"
+    attributes = f'ID="{_id(number)}" ' if identified else ""
+    attributes += f"name={quoteattr(_clean(name))} datatype={quoteattr(column.datatype or 'char')}"
     for attribute in _ATTRIBUTES:
         value = getattr(column, attribute)
         if value:
             attributes += f" {attribute}={quoteattr(_clean(value))}"
+    content = ""
     if column.description:
-        text = escape(_clean(column.description))
-        return f"<FIELD {attributes}><DESCRIPTION>{text}</DESCRIPTION></FIELD>\n"
-    return f"<FIELD {attributes}/>\n"
+        content += f"<DESCRIPTION>{escape(_clean(column.description))}</DESCRIPTION>"
+    if field.null is not None:
+        content += f'<VALUES null="{field.null}"/>'
+    return f"<FIELD {attributes}>{content}</FIELD>\n" if content else f"<FIELD {attributes}/>\n"
+
+
+def _id(number: int) -> str:
+    return f"col_{number + 1}"
+
+
+def _service(service: Service) -> str:
+    about = "".join(
+        f'<PARAM name={quoteattr(_clean(n))} datatype="char" arraysize="*" '
+        f"value={quoteattr(_clean(v))}/>\n"
+        for n, v in service.params
+    )
+    description = ""
+    if service.description:
+        description = f"<DESCRIPTION>{escape(_clean(service.description))}</DESCRIPTION>\n"
+    inputs = "".join(map(_input, service.inputs))
+    return (
+        f'<RESOURCE type="meta" utype="adhoc:service" name={quoteattr(_clean(service.name))}>\n'
+        f'{description}{about}<GROUP name="inputParams">\n{inputs}</GROUP>\n</RESOURCE>\n'
+    )
+
+
+def _input(put: Input) -> str:
+    text = f"<PARAM name={quoteattr(_clean(put.name))} datatype={quoteattr(put.datatype)}"
+    for attribute in _ATTRIBUTES:
+        value = getattr(put, attribute)
+        if value:
+            text += f" {attribute}={quoteattr(_clean(value))}"
+    if put.column is not None:
+        text += f' ref="{_id(put.column)}"'
+    # A value of no sign is a text; of a number it is not.
+    blank = "" if put.datatype in STRINGS else "0"
+    text += f" value={quoteattr(_clean(put.value or blank))}"
+    if put.description:
+        return f"{text}><DESCRIPTION>{escape(_clean(put.description))}</DESCRIPTION></PARAM>\n"
+    return f"{text}/>\n"
 
 
 def _clean(text: str) -> str:

@@ -18,7 +18,7 @@ from cerro_services.adql import Query
 from cerro_services.context import Context
 from cerro_services.engine import QueryCancelledError, ResourceError, Stream
 from cerro_services.errors import CerroError
-from cerro_services.formats import Field, Rows, describe, pieces, settled
+from cerro_services.formats import Field, Frame, Rows, describe, pieces, settled
 from cerro_services.tap.question import Question
 from cerro_services.tap.views import Views
 
@@ -175,7 +175,8 @@ class Answer:
                 query = self._compiled()
             with self._clock("plan"):
                 fields, batches = self._started(query)
-            writer = self.question.form.writer(fields, (("QUERY", query.adql),))
+            frame = Frame((("QUERY", query.adql),), folder=self._context.settings.spill)
+            writer = self.question.form.writer(fields, frame)
             self._pieces = pieces(batches, writer, self.question.maxrec, self.rows)
             first, whole = self._collect(held)
             if self.rows.error is not None and whole:
@@ -251,7 +252,7 @@ class Answer:
         if self._stopped is not None:
             raise self._stopped
         fields = describe(query.columns, self._stream.begin())
-        return settled(fields, self._batches(self._stream))
+        return settled(self.question.form, fields, self._batches(self._stream))
 
     def _batches(self, stream: Stream) -> Iterator[pa.RecordBatch]:
         rows = iter(stream)
