@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 from sqlalchemy import Engine as Database
@@ -66,13 +67,12 @@ class Context:
             # What spills may be of a restricted release.
             spill.chmod(0o700)
         settings.releases.mkdir(parents=True, exist_ok=True)
-        ceilings = {"maxrec": settings.maxrec_hard, "sync_seconds": settings.sync_seconds}
-        quotas = Quotas(settings.quotas, ceilings)
+        quotas = quotas_of(settings)
         client = httpx.AsyncClient(timeout=5.0, trust_env=False)
         return cls(
             settings,
             ReleaseStore(settings.releases),
-            DuckDBEngine([settings.releases], Limits(settings.memory, settings.threads, spill)),
+            DuckDBEngine(_folders(settings), Limits(settings.memory, settings.threads, spill)),
             Callers(settings.hub_api_url, client, settings.token_cache),
             ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
@@ -93,3 +93,17 @@ class Context:
         await self.client.aclose()
         self.database.dispose()
         self.workers.shutdown(wait=False, cancel_futures=True)
+
+
+def quotas_of(settings: Settings) -> Quotas:
+    """Give the quotas that the settings say."""
+    ceilings = {"maxrec": settings.maxrec_hard, "sync_seconds": settings.sync_seconds}
+    return Quotas(settings.quotas, ceilings)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Give the folders whose Parquet queries may read: releases, and what users brought."""
+    brought = [settings.uploads] if settings.uploads is not None else []
+    for folder in brought:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [settings.releases, *brought]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from starlette.datastructures import FormData
@@ -10,7 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from cerro_services import multipart
 from cerro_services.errors import CerroError
+from cerro_services.multipart import Part, Spool, TooLargeError
+from cerro_services.scratch import Scratch
+
+__all__ = ["ParameterError", "Parameters", "Part", "Spool", "TooLargeError"]
 
 
 class ParameterError(CerroError):
@@ -28,12 +35,20 @@ class Parameters:
     ----------
     values
         Values by upper-case name, in the order they were sent.
+    parts
+        Files of a form, in the order they were sent. They are removed with this object.
+    scratch
+        The folder of the files.
     """
 
     values: dict[str, list[str]]
+    parts: tuple[Part, ...] = ()
+    scratch: Scratch | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    async def read(cls, request: Request, *, longest: int) -> Parameters:
+    async def read(
+        cls, request: Request, *, longest: int, spool: Spool | None = None
+    ) -> Parameters:
         """Read the parameters of a request.
 
         Parameters
@@ -41,30 +56,29 @@ class Parameters:
         request
             GET, HEAD or POST.
         longest
-            Bytes of a form at most.
+            Bytes of a form at most, files apart.
+        spool
+            Where files of a form go; None if none are taken.
 
         Raises
         ------
         ParameterError
-            The form is too long or cannot be read.
+            The form cannot be read.
+        TooLargeError
+            It is too long: nothing is read beyond the limit.
         """
         pairs = list(request.query_params.multi_items())
+        form = multipart.Form()
         if request.method == "POST":
-            length = request.headers.get("content-length", "0")
-            if length.isdigit() and int(length) > longest:
-                raise ParameterError(
-                    f"The request has {int(length):,} bytes; at most {longest:,} are read."
-                )
-            bounded = Request(request.scope, _bounded(request.receive, longest))
             try:
-                form: FormData = await bounded.form(max_files=0, max_part_size=longest)
-            except HTTPException as error:
-                raise ParameterError(f"The form cannot be read: {error.detail}") from error
-            pairs += [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+                form = await _form(request, longest, spool)
+            except TooLargeError:
+                await drain(request)
+                raise
         values: dict[str, list[str]] = {}
-        for name, value in pairs:
+        for name, value in (*pairs, *form.values):
             values.setdefault(name.upper(), []).append(value)
-        return cls(values)
+        return cls(values, tuple(form.parts), form.scratch)
 
     def get(self, *names: str) -> str | None:
         """Give the value of the first of some parameters that is there.
@@ -97,6 +111,58 @@ class Parameters:
             raise ParameterError(f"{name} must be a whole number, not {text!r}.")
         return int(text)
 
+    def part(self, name: str) -> Part | None:
+        """Give the file of a name; upper and lower case count only if several differ in that."""
+        same = [part for part in self.parts if part.name == name]
+        like = same or [part for part in self.parts if part.name.lower() == name.lower()]
+        return like[0] if len(like) == 1 else None
+
+
+_AROUND = 64 << 10
+"""Bytes of a form beside its values and files: boundaries and headers."""
+_LINGER = 20.0
+"""Seconds for which the rest of a body that is refused is read and thrown away."""
+
+
+async def drain(request: Request) -> None:
+    """Throw away the rest of a body that is refused.
+
+    A client that is still sending when the connection closes never reads why.
+
+    Parameters
+    ----------
+    request
+        The request; nothing is read of it if its client waits to be told to send.
+    """
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            more = True
+            while more:
+                message = await request.receive()
+                more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+async def _form(request: Request, longest: int, spool: Spool | None) -> multipart.Form:
+    kind = request.headers.get("content-type", "")
+    most = longest + (spool.longest + _AROUND if spool is not None else 0)
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > most:
+        raise TooLargeError(f"The request has {int(length):,} bytes; at most {most:,} are read.")
+    bounded = Request(request.scope, _bounded(request.receive, most))
+    if kind.lower().startswith("multipart/form-data"):
+        return await multipart.read(kind, bounded.stream(), longest, spool)
+    return multipart.Form(await _urlencoded(bounded))
+
+
+async def _urlencoded(bounded: Request) -> list[tuple[str, str]]:
+    try:
+        form: FormData = await bounded.form(max_files=0)
+    except HTTPException as error:
+        raise ParameterError(f"The form cannot be read: {error.detail}") from error
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
 
 def _bounded(receive: Receive, longest: int) -> Receive:
     """Read a body to a number of bytes and no further: not every request says its length."""
@@ -107,7 +173,7 @@ def _bounded(receive: Receive, longest: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > longest:
-            raise ParameterError(f"The request has more than {longest:,} bytes.")
+            raise TooLargeError(f"The request has more than {longest:,} bytes.")
         return message
 
     return limited

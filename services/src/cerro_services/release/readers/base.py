@@ -28,6 +28,8 @@ class Field:
         As the file has them.
     length
         Width of a text column, in characters.
+    datatype, arraysize, xtype
+        As a VOTable has them.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Field:
     utype: str | None = None
     description: str | None = None
     length: int | None = None
+    datatype: str | None = None
+    arraysize: str | None = None
+    xtype: str | None = None
 
 
 class TableSource(ABC):

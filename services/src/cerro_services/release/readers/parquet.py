@@ -43,6 +43,9 @@ class ParquetSource(TableSource):
                     ucd=meta.get("ucd"),
                     utype=meta.get("utype"),
                     description=meta.get("description") or meta.get("doc"),
+                    datatype=meta.get("datatype"),
+                    arraysize=meta.get("arraysize"),
+                    xtype=meta.get("xtype"),
                 )
             )
         return tuple(found)

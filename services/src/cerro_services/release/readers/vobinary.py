@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cerro_services.release.errors import DataError
-from cerro_services.release.readers.vodata import TYPES, Decoder, VOField
+from cerro_services.release.readers.vodata import MAX_CELL, TYPES, Decoder, VOField
 
 _TRUE, _FALSE = frozenset("tT1"), frozenset("fF0")
 
@@ -60,6 +60,10 @@ class BinaryRows(Decoder):
                 self.done += count
         else:
             yield from self._varying(columns, chosen)
+        if len(self._data) > 2 * MAX_CELL:
+            raise DataError(
+                f"has a row of more than {MAX_CELL:,} bytes.", file=self.path, row=self.done + 1
+            )
         if self._finished and self._data:
             raise DataError(f"is cut short within row {self.done + 1:,}.", file=self.path)
 
@@ -96,10 +100,17 @@ class BinaryRows(Decoder):
     def _numbers(
         self, field: VOField, raw: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None
     ) -> pa.Array:
+        if field.is_scalar:
+            return self._flat(field, raw, null)
         size = field.size or 1
-        flat = raw.reshape(-1)
-        if null is not None:
-            null = np.repeat(null, size)
+        values = self._flat(field, raw.reshape(-1), None)
+        if null is None:
+            return pa.FixedSizeListArray.from_arrays(values, size)
+        return pa.FixedSizeListArray.from_arrays(values, size, mask=pa.array(null))
+
+    def _flat(
+        self, field: VOField, flat: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None
+    ) -> pa.Array:
         if field.datatype == "bit":
             # Writers disagree on which bit of the byte counts; the others are padding.
             values = flat != 0
@@ -110,10 +121,20 @@ class BinaryRows(Decoder):
         else:
             values = flat.astype(flat.dtype.newbyteorder("="))
             if field.null is not None and field.datatype not in {"float", "double"}:
-                marked = values == int(field.null, 0)
+                marked = values == self._marker(field)
                 null = marked if null is None else null | marked
-        array = pa.array(values, mask=null)
-        return array if size == 1 else pa.FixedSizeListArray.from_arrays(array, size)
+        return pa.array(values, mask=null)
+
+    def _marker(self, field: VOField) -> int:
+        try:
+            return int(field.null or "", 0)
+        except ValueError:
+            raise DataError(
+                "has VALUES null that is no whole number.",
+                file=self.path,
+                column=field.name,
+                value=field.null,
+            ) from None
 
     def _decode(self, field: VOField, cell: bytes, row: int) -> str:
         try:
@@ -141,6 +162,12 @@ class BinaryRows(Decoder):
                         break
                     (count,) = struct.unpack_from(">I", data, at)
                     at += 4
+                    if count * unit > MAX_CELL:
+                        raise DataError(
+                            f"says that a cell has {count:,} values.",
+                            file=self.path,
+                            row=self.done + len(masks) + 1,
+                        )
                     stop = at + count * unit
                 else:
                     stop = at + size
@@ -167,13 +194,31 @@ class BinaryRows(Decoder):
                 arrays.append(pa.array(texts, pa.string(), mask=null))
             else:
                 raw = np.frombuffer(b"".join(cells[number]), TYPES[f.datatype][0])
-                arrays.append(self._numbers(f, raw, null))
+                if f.size is None:
+                    arrays.append(self._lists(f, cells[number], raw, null))
+                elif f.is_scalar:
+                    arrays.append(self._flat(f, raw, null))
+                else:
+                    arrays.append(self._numbers(f, raw, null))
         yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
         self.done += len(masks)
 
+    def _lists(
+        self,
+        field: VOField,
+        cells: Sequence[bytes],
+        raw: npt.NDArray[Any],
+        null: npt.NDArray[np.bool_] | None,
+    ) -> pa.Array:
+        lengths = np.array([len(cell) for cell in cells]) // raw.dtype.itemsize
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+        values = self._flat(field, raw, None)
+        mask = None if null is None else pa.array(null)
+        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
+
     def _size_of(self, field: VOField) -> tuple[int | None, int]:
-        unit = 2 if field.datatype == "unicodeChar" else 1
-        if field.size is None:
-            return None, unit
-        width = unit if field.is_text else np.dtype(TYPES[field.datatype][0]).itemsize
-        return field.size * width, unit
+        if field.is_text:
+            unit = 2 if field.datatype == "unicodeChar" else 1
+        else:
+            unit = np.dtype(TYPES[field.datatype][0]).itemsize
+        return (None if field.size is None else field.size * unit), unit

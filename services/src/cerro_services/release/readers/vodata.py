@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ TYPES: dict[str, tuple[str, pa.DataType]] = {
 }
 TEXT = frozenset({"char", "unicodeChar"})
 TRUTHS = frozenset({"boolean", "bit"})
+MAX_CELL = 64 << 20
+"""Bytes of one cell, or of one row in binary, at most."""
+_SHAPE = re.compile(r"(?:(\d+)|(\d+)?\*|((?:\d+x)+)(?:(\d+)|(\d+)?\*))")
 
 
 @dataclass
@@ -35,7 +39,7 @@ class VOField:
 
     Parameters
     ----------
-    name, datatype, unit, ucd, utype, description
+    name, datatype, unit, ucd, utype, xtype, arraysize, description
         As the document has them.
     size
         Number of values (or characters) in a cell; None if it varies.
@@ -52,6 +56,8 @@ class VOField:
     description: str | None = None
     null: str | None = None
     width: int | None = None
+    arraysize: str | None = None
+    xtype: str | None = None
 
     @classmethod
     def from_attributes(cls, attributes: dict[str, str], path: Path) -> VOField:
@@ -65,25 +71,33 @@ class VOField:
         name = attributes.get("name") or attributes.get("ID") or "?"
         datatype = attributes.get("datatype", "")
         arraysize = attributes.get("arraysize", "1").strip()
-        match = re.fullmatch(r"(\d+)?(\*)?", arraysize)
-        ok = datatype in TYPES and match is not None
-        varies = match is not None and match[2] is not None and datatype not in TEXT
-        if not ok or varies or (datatype == "bit" and arraysize != "1"):
+        match = _SHAPE.fullmatch(arraysize) if len(arraysize) < 64 else None
+        several = match is not None and match[3] is not None
+        scalars = datatype == "bit" and arraysize != "1"
+        if datatype not in TYPES or match is None or scalars or (several and datatype in TEXT):
             raise DataError(
-                f"is of type {datatype or '?'}[{arraysize}], which a release cannot hold: "
-                "give scalars, text, or arrays of fixed length.",
+                f"is of type {datatype or '?'}[{arraysize}], which cannot be held here: "
+                "give scalars, text, or arrays of numbers.",
                 file=path,
                 column=name,
             )
-        assert match is not None
+        fixed = match[1] or (match[4] and match[3] + match[4])
+        size = math.prod(map(int, fixed.split("x"))) if fixed else None
+        # A text of no characters is what some writers make of a column without values.
+        least = 0 if datatype in TEXT else 1
+        if size is not None and not least <= size <= MAX_CELL // 8:
+            raise DataError(f"has {size:,} values in a cell.", file=path, column=name)
+        bound = match[1] or match[2]
         return cls(
             name=name,
             datatype=datatype,
-            size=None if match[2] else int(match[1] or 1),
+            size=size,
             unit=attributes.get("unit"),
             ucd=attributes.get("ucd"),
             utype=attributes.get("utype"),
-            width=int(match[1]) if match[1] else None,
+            width=int(bound) if bound else None,
+            arraysize=attributes.get("arraysize"),
+            xtype=attributes.get("xtype"),
         )
 
     @property
@@ -92,10 +106,17 @@ class VOField:
         return self.datatype in TEXT
 
     @property
+    def is_scalar(self) -> bool:
+        """Whether a cell holds one number or truth value."""
+        return self.size == 1 and not self.is_text and self.arraysize in {None, "1", ""}
+
+    @property
     def arrow(self) -> pa.DataType:
         """Arrow type of the column."""
         scalar = TYPES[self.datatype][1]
-        return scalar if self.is_text or self.size == 1 else pa.list_(scalar, self.size)
+        if self.is_text or self.is_scalar:
+            return scalar
+        return pa.list_(scalar) if self.size is None else pa.list_(scalar, self.size)
 
     def to_field(self) -> Field:
         """Give the column as every reader does."""
@@ -107,6 +128,9 @@ class VOField:
             utype=self.utype or None,
             description=self.description or None,
             length=self.width if self.is_text else None,
+            datatype=self.datatype,
+            arraysize=self.arraysize,
+            xtype=self.xtype or None,
         )
 
 

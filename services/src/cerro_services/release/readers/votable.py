@@ -6,8 +6,11 @@ refused, so that a hostile file can neither reach other files nor grow in memory
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-from collections.abc import Iterator, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +20,15 @@ from xml.parsers import expat
 import pyarrow as pa
 
 from cerro_services.release.errors import DataError
+from cerro_services.release.readers import voplain
 from cerro_services.release.readers.base import Field, TableSource
 from cerro_services.release.readers.vobinary import BinaryRows
-from cerro_services.release.readers.vodata import Decoder, VOField
+from cerro_services.release.readers.vodata import MAX_CELL, Decoder, VOField
 from cerro_services.release.readers.votext import TextRows
 
 _READ = 1 << 18
+_HEAD = 1 << 12
+_MOST_FIELDS = 10_000
 _DATA = {"TABLEDATA": "tabledata", "BINARY": "binary", "BINARY2": "binary2"}
 
 
@@ -35,6 +41,8 @@ class _State:
     status: str | None = None
     status_text: str = ""
     serialization: str | None = None
+    encoding: str | None = None
+    offset: int = 0
     finished: bool = False
 
 
@@ -57,9 +65,12 @@ class _Parser:
         self._text: list[str] | None = None
         self._current: VOField | None = None
         self._in_table = False
+        self._unfinished: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._expat = expat.ParserCreate(namespace_separator=" ")
         self._expat.buffer_text = True
+        self._expat.buffer_size = 1 << 16
         self._expat.EntityDeclHandler = self._refuse_entity
+        self._expat.XmlDeclHandler = self._declared
         self._expect_any()
 
     def _expect_any(self) -> None:
@@ -80,6 +91,19 @@ class _Parser:
                 f"{f', after row {at:,}' if self.rows else ''}: {expat.ErrorString(error.code)}.",
                 file=self.path,
             ) from error
+        if self._text is not None and len(self._text) > MAX_CELL >> 16:
+            raise DataError("has an endless description.", file=self.path)
+        cells, characters = self._unfinished()
+        if cells > _MOST_FIELDS or characters > MAX_CELL:
+            raise DataError(
+                f"has a row of more than {_MOST_FIELDS:,} cells or a cell of more than "
+                f"{MAX_CELL:,} characters.",
+                file=self.path,
+                row=self.rows.done + 1 if self.rows else None,
+            )
+
+    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self.state.encoding = encoding
 
     def _refuse_entity(self, name: str, *_: object) -> None:
         raise DataError(
@@ -94,6 +118,8 @@ class _Parser:
         if tag == "FIELD" and self._in_table:
             self._current = VOField.from_attributes(attributes, self.path)
             self.state.fields.append(self._current)
+            if len(self.state.fields) > _MOST_FIELDS:
+                raise DataError(f"has more than {_MOST_FIELDS:,} columns.", file=self.path)
         elif tag == "VALUES" and self._current is not None:
             self._current.null = attributes.get("null")
         elif tag == "DESCRIPTION" and self._current is not None:
@@ -103,7 +129,8 @@ class _Parser:
             self._text = []
         elif tag == "TABLE":
             self._in_table = True
-            self.state.nrows = int(attributes["nrows"]) if "nrows" in attributes else None
+            nrows = attributes.get("nrows", "")
+            self.state.nrows = int(nrows) if nrows.isdecimal() and len(nrows) < 19 else None
         elif tag in {*_DATA, "FITS", "PARQUET"} and self._in_table:
             self._begin(tag)
         elif tag == "STREAM" and self._in_table:
@@ -113,6 +140,7 @@ class _Parser:
         if tag not in _DATA:
             raise DataError(f"holds its rows as {tag}, elsewhere: give that file.", file=self.path)
         self.state.serialization = _DATA[tag]
+        self.state.offset = self._expat.CurrentByteIndex
         if self.decode:
             kind = TextRows if tag == "TABLEDATA" else BinaryRows
             self.rows = kind(self.path, self.state.fields, with_nulls=tag == "BINARY2")
@@ -140,6 +168,7 @@ class _Parser:
                 self._expect_any()
                 self._end(tag)
 
+        self._unfinished = lambda: (len(cells), sum(map(len, text)))
         self._expat.StartElementHandler = start
         self._expat.EndElementHandler = end
         self._expat.CharacterDataHandler = text.append
@@ -187,13 +216,13 @@ class VOTableSource(TableSource):
             packed = stream.read(2) == b"\x1f\x8b"
         return cast("IO[bytes]", gzip.open(self.path)) if packed else self.path.open("rb")
 
-    def _parse(self, parser: _Parser) -> Iterator[None]:
+    def _parse(self, parser: _Parser, size: int = _READ) -> Iterator[None]:
         with self._open() as stream:
             while True:
                 try:
-                    data = stream.read(_READ)
-                except (EOFError, gzip.BadGzipFile) as error:
-                    raise DataError("is cut short.", file=self.path) from error
+                    data = stream.read(size)
+                except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                    raise DataError("is cut short or damaged.", file=self.path) from error
                 parser.feed(data, final=not data)
                 yield
                 if not data or parser.state.finished:
@@ -202,7 +231,8 @@ class VOTableSource(TableSource):
     @cached_property
     def _head(self) -> _State:
         parser = _Parser(self.path, decode=False)
-        for _ in self._parse(parser):
+        # The head is mostly short: what follows it need not be parsed twice.
+        for _ in self._parse(parser, _HEAD):
             if parser.state.serialization:
                 break
         state = parser.state
@@ -213,7 +243,7 @@ class VOTableSource(TableSource):
         if not state.fields or not state.serialization:
             raise DataError("has no table with rows.", file=self.path)
         names = [f.name for f in state.fields]
-        doubled = sorted({n for n in names if names.count(n) > 1})
+        doubled = sorted(n for n, count in Counter(names).items() if count > 1)
         if doubled:
             raise DataError(f"names column {doubled[0]!r} twice.", file=self.path)
         return state
@@ -227,6 +257,11 @@ class VOTableSource(TableSource):
     def nrows(self) -> int | None:
         """Number of rows, if the table says so."""
         return self._head.nrows
+
+    @property
+    def blank_is_null(self) -> bool:
+        """Whether an empty text is the only way to write that there is none (VOTable §6)."""
+        return self._head.serialization != "binary2"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -246,8 +281,32 @@ class VOTableSource(TableSource):
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the rows as they are parsed."""
-        _ = self._head
+        head = self._head
+        done = 0
+        if head.serialization == "tabledata" and (head.encoding or "utf-8").lower() == "utf-8":
+            rows = TextRows(self.path, head.fields, with_nulls=False)
+            with self._open() as stream, contextlib.suppress(voplain.NotPlainError):
+                stream.seek(head.offset)
+                for some in self._told(voplain.rows(stream, len(head.fields))):
+                    rows.extend(some)
+                    yield from rows.take(columns)
+                rows.finish()
+                yield from rows.take(columns)
+                return
+            done = rows.done
         parser = _Parser(self.path, decode=True)
         for _ in self._parse(parser):
             if parser.rows is not None:
-                yield from parser.rows.take(columns)
+                for batch in parser.rows.take(columns):
+                    # These rows are out already: the file turned out not to be plain after them.
+                    known = min(done, batch.num_rows)
+                    done -= known
+                    if known < batch.num_rows:
+                        yield batch.slice(known)
+
+    def _told[T](self, parts: Iterator[T]) -> Iterator[T]:
+        """Say of a file that ends too early which it is."""
+        try:
+            yield from parts
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError("is cut short or damaged.", file=self.path) from error
