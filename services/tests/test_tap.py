@@ -223,7 +223,7 @@ def test_a_form_without_length_is_read_only_so_far(client: httpx.Client) -> None
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = client.post("sync", content=endless(), headers=headers)
-    assert answer.status_code == 400
+    assert answer.status_code == 413
     assert "more than 4,000,000 bytes" in status(answer.content)[0][1]
 
 
