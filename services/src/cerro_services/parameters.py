@@ -153,12 +153,12 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
     bounded = Request(request.scope, _bounded(request.receive, most))
     if kind.lower().startswith("multipart/form-data"):
         return await multipart.read(kind, bounded.stream(), longest, spool)
-    return multipart.Form(await _urlencoded(bounded))
+    return multipart.Form(await _urlencoded(bounded, longest))
 
 
-async def _urlencoded(bounded: Request) -> list[tuple[str, str]]:
+async def _urlencoded(bounded: Request, longest: int) -> list[tuple[str, str]]:
     try:
-        form: FormData = await bounded.form(max_files=0)
+        form: FormData = await bounded.form(max_files=0, max_part_size=longest)
     except HTTPException as error:
         raise ParameterError(f"The form cannot be read: {error.detail}") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
