@@ -36,6 +36,8 @@ from cerro_services.formats.sink import distinct
 MIME = "application/fits"
 _BLOCK = 2880
 _COLUMNS = 999
+_PADDED = 256 << 20
+"""Bytes of a column of texts that may have one width."""
 _MOST = 32 << 30
 """Bytes of a temporary file at most."""
 _LETTERS = {
@@ -205,8 +207,10 @@ class FitsWriter:
     def _column(self, number: int, field: Field, known: _Known) -> _Column:
         if field.is_text:
             width = max(1, known.longest)
-            # One long text must not make every row as long.
-            heap = width > 256 and width * self._rows > 4 * (known.total + 16 * self._rows)
+            # One long text must not make every row as long. A little is no harm: astropy needs
+            # much memory for long texts in the heap.
+            size = width * self._rows
+            heap = size > _PADDED and size > 4 * (known.total + 16 * self._rows)
             return _Column(field, "A", width, heap, known.longest)
         datatype = field.column.datatype or "int"
         if known.has_null and datatype in _ENDS:
