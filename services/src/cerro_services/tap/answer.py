@@ -141,6 +141,17 @@ class Answer:
         return max(0.0, self._limit - self.seconds.total)
 
     @property
+    def progress(self) -> float | None:
+        """How much of the query is done, 0 to 1; None where that cannot be said."""
+        stream = self._stream
+        return None if stream is None or self._closed else stream.progress()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed
+
+    @property
     def headers(self) -> dict[str, str]:
         """Headers of the response, as far as they are known."""
         form = self.question.form

@@ -9,13 +9,14 @@ from cerro_services.access import READ_TAP, Caller, challenges
 from cerro_services.context import Context
 from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseNotFound
-from cerro_services.tap import tables, vosi
+from cerro_services.tap import jobs, tables, vosi
 from cerro_services.tap.availability import Availability
 from cerro_services.tap.examples import Examples
 from cerro_services.tap.pages import examples_page, front_page
 from cerro_services.tap.sync import answered
 from cerro_services.tap.tapschema import Schema, View, identifier, qualified
 from cerro_services.tap.views import Views
+from cerro_services.uws import routes as jobs_routes
 from cerro_services.voxml import MIME
 
 PREFIX = "/api/tap"
@@ -36,7 +37,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix=PREFIX, tags=["tap"])
     views = Views()
     url = context.settings.base_url + PREFIX
-    availability = Availability(context, views)
+    availability = Availability(context, views, [jobs.check(context)])
     examples = Examples(context, views)
 
     async def identified(request: Request) -> Caller:
@@ -94,7 +95,10 @@ def router(context: Context) -> APIRouter:
         found = await run_in_threadpool(examples.of, seen(caller))
         return Response(examples_page(url, found), media_type=_PAGE)
 
-    return routes
+    every = APIRouter()
+    every.include_router(jobs_routes(context, jobs.kind(context, views)))
+    every.include_router(routes)
+    return every
 
 
 def limits_of(context: Context, caller: Caller) -> vosi.TapLimits:

@@ -1,0 +1,31 @@
+"""``cerro work``: runs the jobs that the services accept."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+
+@click.command()
+@click.option("--log-level", default="info", show_default=True,
+              type=click.Choice(["debug", "info", "warning", "error"]))  # fmt: skip
+def work(log_level: str) -> None:
+    """Run asynchronous jobs until stopped; what runs then is started again by the next worker.
+
+    Settings are those of `cerro serve`. More than one worker may run, on one machine or several, if
+    they share the database and the folder of jobs.
+    """
+    from cerro_services.config import load
+    from cerro_services.errors import CerroError
+    from cerro_services.kinds import kinds
+    from cerro_services.uws.worker import Worker
+
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("huey").setLevel(logging.WARNING)
+    try:
+        Worker(load(), kinds).run()
+    except (CerroError, OSError) as error:
+        raise click.ClickException(str(error)) from error
