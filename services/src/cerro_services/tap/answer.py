@@ -14,13 +14,15 @@ import structlog
 
 from cerro_services import metrics
 from cerro_services.access import Caller
-from cerro_services.adql import Query
+from cerro_services.adql import Catalogue, Query, compile_query
 from cerro_services.context import Context
 from cerro_services.engine import QueryCancelledError, ResourceError, Stream
 from cerro_services.errors import CerroError
 from cerro_services.formats import Field, Frame, Rows, describe, pieces, settled
+from cerro_services.scratch import Scratch
 from cerro_services.tap.question import Question
 from cerro_services.tap.views import Views
+from cerro_services.uploads import limits_of, load
 
 log = structlog.get_logger("cerro.query")
 
@@ -104,6 +106,8 @@ class Answer:
         ``sync`` or ``async``, for the log and the metrics.
     job
         The job it belongs to, for the log.
+    scratch
+        Folder of the uploads, to be removed at the end.
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Answer:
         seconds: float | None = None,
         mode: str = "sync",
         job: str | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         self._context = context
         self._views = views
@@ -126,6 +131,7 @@ class Answer:
         self._limit = context.settings.sync_seconds if seconds is None else seconds
         self._mode = mode
         self._job = job
+        self._scratch = scratch
         self._stream: Stream | None = None
         self._pieces: Iterator[bytes] | None = None
         self._stopped: CerroError | None = None
@@ -183,7 +189,7 @@ class Answer:
         """
         try:
             with self._clock("parse"):
-                query = self._compiled()
+                query = self.compiled()
             with self._clock("plan"):
                 fields, batches = self._started(query)
             frame = Frame((("QUERY", query.adql),), folder=self._context.settings.spill)
@@ -193,11 +199,28 @@ class Answer:
             if self.rows.error is not None and whole:
                 raise self.rows.error
             self.overflow = self.rows.overflow if whole else self._ahead(query)
+            if whole:
+                self.close()
         except BaseException as error:
             self.rows.error = _failure(error, self.rows.error)
             self.close()
             raise
         return first, whole
+
+    def compiled(self) -> Query:
+        """Read the query, and the uploads that it may name.
+
+        Raises
+        ------
+        CerroError
+            One of them is wrong.
+        """
+        seen = self._views.view(self._context.store.published(), self.caller.groups)
+        if not self.question.uploads:
+            return self._views.query(seen, self.question.adql)
+        limits = limits_of(self._context, self.caller)
+        uploads = [load(upload, limits, self._wanted) for upload in self.question.uploads]
+        return compile_query(self.question.adql, Catalogue((*seen.catalogue.tables, *uploads)))
 
     def next(self) -> bytes | None:
         """Give the next piece of the document; None after the last."""
@@ -238,9 +261,16 @@ class Answer:
             self._pieces.close()  # type: ignore[attr-defined]
         if self._stream is not None:
             self._stream.close()
+        if self._scratch is not None:
+            self._scratch.remove()
         self._record()
 
     # ---- inside -------------------------------------------------------------------------------
+
+    def _wanted(self) -> None:
+        """Raise if nobody waits any more."""
+        if self._stopped is not None:
+            raise self._stopped
 
     @contextmanager
     def _clock(self, phase: str) -> Iterator[None]:
@@ -252,16 +282,11 @@ class Answer:
             spent = time.perf_counter() - started - (self.seconds.total - others)
             setattr(self.seconds, phase, getattr(self.seconds, phase) + spent)
 
-    def _compiled(self) -> Query:
-        seen = self._views.view(self._context.store.published(), self.caller.groups)
-        return self._views.query(seen, self.question.adql)
-
     def _started(self, query: Query) -> tuple[tuple[Field, ...], Iterator[pa.RecordBatch]]:
         """Run the query until it gives rows, and describe its columns."""
         limit = self.question.maxrec + 1
         self._stream = self._context.engine.stream(query, limit=limit)
-        if self._stopped is not None:
-            raise self._stopped
+        self._wanted()
         fields = describe(query.columns, self._stream.begin())
         return settled(self.question.form, fields, self._batches(self._stream))
 

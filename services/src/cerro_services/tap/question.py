@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cerro_services.config import Settings
 from cerro_services.formats import Format, choose
 from cerro_services.parameters import ParameterError, Parameters
+from cerro_services.uploads import Upload
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 _RUNID = 64
@@ -37,7 +37,7 @@ class Question:
     form: Format
     maxrec: int
     runid: str | None = None
-    uploads: tuple[Any, ...] = ()
+    uploads: tuple[Upload, ...] = ()
 
     @classmethod
     def read(
@@ -45,7 +45,7 @@ class Question:
         parameters: Parameters,
         accept: str | None,
         settings: Settings,
-        uploads: Sequence[Any] = (),
+        uploads: Sequence[Upload] = (),
     ) -> Question:
         """Read the parameters of TAP.
 
@@ -78,7 +78,7 @@ class Question:
                 f"LANG={language} is not offered; write one of {', '.join(LANGUAGES)}."
             )
         if parameters.values.get("UPLOAD") and not uploads:
-            raise ParameterError("UPLOAD is not offered yet.")
+            raise ParameterError("UPLOAD names tables, but none came with the request.")
         adql = parameters.get("QUERY")
         if adql is None or not adql.strip():
             raise ParameterError("QUERY is missing: the ADQL to answer.")

@@ -44,7 +44,6 @@ async def begun(context: Context, answer: Answer, receive: Receive) -> Response:
     headers = {**answer.headers, "Cache-Control": "no-store"}
     if whole:
         gone.cancel()
-        answer.close()
         return Response(first, headers=headers)
     return _Streaming(context, answer, first, gone, headers)
 
@@ -70,14 +69,18 @@ class _Streaming(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        following: asyncio.Future[bytes | None] | None = None
         try:
             await send(start)
             piece: bytes | None = self._first
             while piece is not None:
-                # Whoever reads no further must not hold the query's memory for ever.
-                async with asyncio.timeout(self._context.settings.stall_seconds):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await _work(self._context, self._answer, self._answer.next, self._gone)
+                # The next piece is written while this one is sent, and no more than that one.
+                following = asyncio.ensure_future(self._next())
+                if piece:
+                    # Whoever reads no further must not hold the query's memory for ever.
+                    async with asyncio.timeout(self._context.settings.stall_seconds):
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await following
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (QueryCancelledError, OSError) as error:
             # The client left, or must see that the document ends too early: only a response that
@@ -90,8 +93,16 @@ class _Streaming(Response):
             self._answer.stop()
             raise
         finally:
+            if following is not None and not following.done():
+                following.cancel()
+                await asyncio.wait({following})
+            if following is not None and not following.cancelled():
+                following.exception()
             self._gone.cancel()
             await _close(self._context, self._answer)
+
+    async def _next(self) -> bytes | None:
+        return await _work(self._context, self._answer, self._answer.next, self._gone)
 
 
 async def _work[T](

@@ -13,6 +13,7 @@ from cerro_services.tap.answer import Answer
 from cerro_services.tap.question import LANGUAGES, Question
 from cerro_services.tap.response import begun
 from cerro_services.tap.views import Views
+from cerro_services.uploads import Upload, limits_of, receive, scratch_of, spool_of
 
 __all__ = ["LANGUAGES", "Answer", "Question", "Views", "answered"]
 
@@ -36,14 +37,32 @@ async def answered(request: Request, context: Context, views: Views, caller: Cal
     CerroError
         The query or a parameter is wrong, or the query failed before anything was sent.
     """
-    parameters = await Parameters.read(request, longest=4 * context.settings.query_limit)
-    question = Question.read(parameters, request.headers.get("accept"), context.settings)
-    address = request.client.host if request.client is not None else ""
-    if request.method == "HEAD":
-        # The query is checked, not run: what it would answer with is known without its rows.
-        seen = views.view(context.store.published(), caller.groups)
-        async with context.slots.of(caller, address):
-            await run_in_threadpool(views.query, seen, question.adql)
-        return Response(headers={"Content-Type": question.form.mime})
-    answer = Answer(context, views, question, caller, address)
-    return await begun(context, answer, request.receive)
+    limit = 4 * context.settings.query_limit
+    parameters = await Parameters.read(request, longest=limit, spool=spool_of(context, caller))
+    scratch = scratch_of(context) if parameters.values.get("UPLOAD") else None
+    try:
+        uploads: tuple[Upload, ...] = ()
+        if scratch is not None:
+            uploads = await receive(parameters, scratch.path, limits_of(context, caller))
+        question = Question.read(
+            parameters, request.headers.get("accept"), context.settings, uploads
+        )
+        address = request.client.host if request.client is not None else ""
+        answer = Answer(context, views, question, caller, address, scratch=scratch)
+        if request.method == "HEAD":
+            return await _headers(context, answer)
+        return await begun(context, answer, request.receive)
+    except BaseException:
+        if scratch is not None:
+            await run_in_threadpool(scratch.remove)
+        raise
+
+
+async def _headers(context: Context, answer: Answer) -> Response:
+    """Answer HEAD: the query is checked, not run, for its headers are known without its rows."""
+    try:
+        async with context.slots.of(answer.caller, answer.address):
+            await run_in_threadpool(answer.compiled)
+    finally:
+        await run_in_threadpool(answer.close)
+    return Response(headers=answer.headers)
