@@ -42,7 +42,11 @@ def eventually[T](question: Callable[[], T], what: str, patience: float = 30.0) 
 
 def missing_processes() -> list[str]:
     """Name the processes of the platform whose package is not there to be run."""
-    modules = {"services": "cerro_services.cli", "portal": "cerro_portal.cli"}
+    modules = {
+        "services": "cerro_services.cli",
+        "worker": "cerro_services.work",
+        "portal": "cerro_portal.cli",
+    }
     return [name for name, module in modules.items() if importlib.util.find_spec(module) is None]
 
 

@@ -51,7 +51,10 @@ def _comes_back(platform: Platform, name: str, old: int) -> bool:
 @pytest.mark.parametrize(
     ("name", "sig"),
     [
-        *((name, signal.SIGKILL) for name in ("proxy", "hub", "services", "portal", "culler")),
+        *(
+            (name, signal.SIGKILL)
+            for name in ("proxy", "hub", "services", "worker", "portal", "culler")
+        ),
         # The gentle signal, at which a process might clean up what others still need.
         ("proxy", signal.SIGTERM),
         ("hub", signal.SIGTERM),

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from cerro_hub.home import Home
 
-PROCESSES = ("hub", "services", "portal", "culler")
+PROCESSES = ("hub", "services", "worker", "portal", "culler")
 
 
 def fail(error: Exception) -> click.ClickException:

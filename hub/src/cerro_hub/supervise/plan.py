@@ -18,7 +18,7 @@ from cerro_hub.wiring import VARIABLE, Wiring
 PACKAGE = Path(__file__).parents[1]
 REPOSITORY = PACKAGE.parents[2]
 
-NAMES = ("proxy", "hub", "services", "portal", "culler")
+NAMES = ("proxy", "hub", "services", "worker", "portal", "culler")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def make_plan(
     home, settings, wiring, secrets
         Of the platform.
     without : collection of str
-        Names of processes to leave out.
+        Names of processes to leave out. Without the services there is no worker either: it runs
+        the jobs that they accept.
 
     Raises
     ------
@@ -141,6 +142,7 @@ def make_plan(
             port=wiring.services,
             health="/healthz",
         ),
+        ProcessSpec(name="worker", argv=cerro_command("work"), env=serving),
         ProcessSpec(
             name="portal",
             argv=cerro_command("portal", "--port", str(wiring.portal)),
@@ -151,7 +153,8 @@ def make_plan(
     ]
     if settings.lab.idle_timeout or settings.lab.max_age:
         every.append(_culler(settings, wiring, secrets["culler_token"]))
-    return [spec for spec in every if spec.name not in without]
+    left_out = {*without, *(["worker"] if "services" in without else [])}
+    return [spec for spec in every if spec.name not in left_out]
 
 
 def _culler(settings: HubSettings, wiring: Wiring, token: str) -> ProcessSpec:

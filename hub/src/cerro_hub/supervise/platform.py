@@ -167,7 +167,7 @@ class Platform:
         """Start the front door, then the others side by side, the culler when they are up."""
         deadline = time.monotonic() + START_PATIENCE
         names = [spec.name for spec in plan]
-        for group in (["proxy"], ["hub", "services", "portal"], ["culler"]):
+        for group in (["proxy"], ["hub", "services", "worker", "portal"], ["culler"]):
             keepers = [self._keepers[name] for name in group if name in names]
             for keeper in keepers:
                 keeper.start()
