@@ -1,0 +1,138 @@
+"""DuckDB's SQL, as `cerro_services.adql` writes it, in Spark's.
+
+sqlglot translates what has another name or form. What is left are differences of meaning: Spark in
+ANSI mode refuses a division by zero that DuckDB answers with infinity, rounds to whole numbers
+into integers, reads a backslash in LIKE, and fails where an array has no such element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.generators.spark import SparkGenerator
+
+from cerro_services.adql.kernels import KERNELS
+from cerro_services.engine.base import QueryRefusedError
+
+_LONGEST = 16_000_000
+"""Characters of SQL that a query may become: some operators write an operand twice."""
+_WHOLE = "4503599627370496"
+"""2^52: doubles beyond are whole numbers, and may not fit into an integer."""
+
+
+def read(sql: str) -> tuple[exp.Expr, frozenset[str]]:
+    """Read a query, and make sure that Spark has all its functions.
+
+    Parameters
+    ----------
+    sql
+        One SELECT in DuckDB's dialect.
+
+    Returns
+    -------
+    tuple of sqlglot.exp.Expr and frozenset of str
+        Its tree, for `written`, and the kernels of `cerro_services.adql.kernels` that it calls.
+
+    Raises
+    ------
+    QueryRefusedError
+        The query has something that Spark has no counterpart of.
+    """
+    try:
+        tree = parse_one(sql, read="duckdb")
+    except RecursionError:
+        raise QueryRefusedError(_DEEP) from None
+    except SqlglotError as error:
+        raise QueryRefusedError(
+            f"The query cannot be told to Spark: {str(error).splitlines()[0]}"
+        ) from error
+    offered = frozenset(kernel.name for kernel in KERNELS)
+    called = {call.name.lower() for call in tree.find_all(exp.Anonymous)}
+    for name in sorted(called - offered):
+        raise QueryRefusedError(
+            f"{name} is not offered by Spark, the engine that this service runs on."
+        )
+    return tree, frozenset(called)
+
+
+def written(tree: exp.Expr) -> str:
+    """Write a query in Spark's dialect.
+
+    Parameters
+    ----------
+    tree
+        The query.
+
+    Raises
+    ------
+    QueryRefusedError
+        It is too long or nested too deeply.
+    """
+    try:
+        return _Generator(dialect="spark").generate(tree)
+    except RecursionError:
+        raise QueryRefusedError(_DEEP) from None
+
+
+_DEEP = "The query is nested too deeply for Spark. Write it with fewer parentheses."
+
+Transform = Callable[[Any, Any], str]
+
+
+def _template(text: str, *names: str) -> Transform:
+    """Make a transform that writes the operands of a node into a text."""
+
+    def write(generator: Any, node: exp.Expr) -> str:
+        sql = text.format(*(generator.sql(node, name) for name in names or ("this",)))
+        if len(sql) > _LONGEST:
+            raise QueryRefusedError("The query is too long once it is written out for Spark.")
+        return sql
+
+    return write
+
+
+def _division(generator: Any, node: exp.Div) -> str:
+    divisor = node.expression.unnest()
+    if isinstance(divisor, exp.Literal) and not divisor.is_string and float(divisor.this) != 0:
+        return str(generator.binary(node, "/"))
+    # As IEEE 754 has it: infinite, or not a number where both are nought.
+    return _template(
+        "CASE WHEN {1} = 0 THEN {0} * DOUBLE('Infinity') ELSE {0} / {1} END", "this", "expression"
+    )(generator, node)
+
+
+def _element(generator: Any, node: exp.Bracket) -> str:
+    (index,) = node.expressions
+    return f"GET({generator.sql(node, 'this')}, {generator.sql(index)})"
+
+
+def _logarithm(generator: Any, node: exp.Log) -> str:
+    if node.expression is not None and node.this.sql() == "10":
+        return f"LOG10({generator.sql(node, 'expression')})"
+    return str(generator.function_fallback_sql(node))
+
+
+_FLOORED = f"CASE WHEN ABS({{0}}) < {_WHOLE} THEN DOUBLE(%s({{0}})) ELSE {{0}} END"
+# No query holds a NUL character, so nothing in the pattern is taken for an escape.
+_LIKE = "{{0}} {} {{1}} ESCAPE '\\0'"
+
+
+class _Generator(SparkGenerator):
+    """Writes Spark's dialect with the meaning that DuckDB gives to what it reads."""
+
+    TRANSFORMS = {  # noqa: RUF012 - as sqlglot has it
+        **SparkGenerator.TRANSFORMS,
+        exp.Bracket: _element,
+        exp.Ceil: _template(_FLOORED % "CEIL"),
+        exp.Div: _division,
+        exp.Floor: _template(_FLOORED % "FLOOR"),
+        exp.ILike: _template(_LIKE.format("ILIKE"), "this", "expression"),
+        exp.IntDiv: _template("{0} DIV NULLIF({1}, 0)", "this", "expression"),
+        exp.Like: _template(_LIKE.format("LIKE"), "this", "expression"),
+        exp.Log: _logarithm,
+        exp.Mod: _template("{0} % NULLIF({1}, 0)", "this", "expression"),
+        exp.Trunc: _template(f"CASE WHEN ABS({{0}}) < {_WHOLE} THEN BIGINT({{0}}) ELSE {{0}} END"),
+    }
