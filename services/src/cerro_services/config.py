@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -62,6 +62,23 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What runs queries: DuckDB in the service, or a Spark cluster besides."
+    )
+    spark_url: str | None = Field(
+        None, description="The cluster's Spark Connect server, sc://host:15002."
+    )
+    spark_releases: str | None = Field(
+        None,
+        description="The release store as the cluster sees it, a folder or s3a://…; "
+        "by default as the service sees it.",
+    )
+    spark_cores: int = Field(8, ge=1, description="Cores of the cluster, to estimate times.")
+    spark_from: int = Field(
+        5_000_000,
+        ge=0,
+        description="Rows read from which on a query goes to the cluster; 0 sends it all of them.",
+    )
     quotas: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="What a caller may use, by group; also default, and public for no token.",
@@ -87,6 +104,23 @@ class Settings(BaseSettings):
     waiting_seconds: float = Field(
         60.0, gt=0, description="Seconds a query waits to begin before it is refused with 503."
     )
+    authority: str = Field(
+        "x-unregistred",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,}$",
+        description="Authority of the IVOIDs in the registry: one that you have registered.",
+    )
+    publisher: str = Field(
+        "An unnamed publisher", min_length=1, description="Who publishes the releases."
+    )
+    short_name: str = Field(
+        "Cerro", min_length=1, max_length=16, description="Short name of the registry's records."
+    )
+    contact_name: str = Field("The operator", min_length=1, description="Whom to ask, by name.")
+    contact_email: str = Field(
+        "operator@example.org",
+        pattern=r"^[^\s@]+@([^\s@.]+\.)+[^\s@.]+$",
+        description="Whom to ask, by mail; everyone can read it in the registry.",
+    )
     notice: str | None = Field(None, description="Told to all by the availability of the services.")
     down_at: datetime | None = Field(
         None, description="When the services will be stopped (ISO 8601), for their availability."
@@ -104,6 +138,15 @@ class Settings(BaseSettings):
     upload_columns: int = Field(4_000, ge=1, description="Columns of an uploaded table at most.")
     upload_seconds: float = Field(
         120.0, gt=0, description="Seconds in which an upload by URL must have come."
+    )
+    usertables: Path | None = Field(
+        None, description="Folder for users' own tables; by default usertables in home."
+    )
+    table_days: float = Field(
+        90.0, gt=0, description="Days until a user's table is deleted, unless it is kept longer."
+    )
+    public_tables: bool = Field(
+        False, description="Whether users may share their tables with everybody."
     )
     spill: Path | None = Field(
         None, description="Folder for what does not fit into memory; by default run/spill in home."
@@ -129,11 +172,15 @@ class Settings(BaseSettings):
         values.setdefault("releases", home / "releases")
         if values.get("spill") is None:
             values["spill"] = home / "run" / "spill"
+        if values.get("usertables") is None:
+            values["usertables"] = home / "usertables"
         if values.get("uploads") is None:
             values["uploads"] = home / "run" / "uploads"
         values.setdefault("job_files", home / "services" / "jobs")
         if not values.get("database"):
             values["database"] = f"sqlite:///{home / 'services' / 'services.sqlite'}"
+        if values.get("engine") == "spark" and not values.get("spark_url"):
+            raise ValueError("engine: spark needs spark_url, the address of Spark Connect")
         if "external_url" in values:
             values["external_url"] = str(values["external_url"]).rstrip("/") + "/"
         return values

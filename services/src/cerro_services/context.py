@@ -72,7 +72,7 @@ class Context:
         return cls(
             settings,
             ReleaseStore(settings.releases),
-            DuckDBEngine(_folders(settings), Limits(settings.memory, settings.threads, spill)),
+            _engine(settings),
             Callers(settings.hub_api_url, client, settings.token_cache),
             ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
@@ -101,9 +101,24 @@ def quotas_of(settings: Settings) -> Quotas:
     return Quotas(settings.quotas, ceilings)
 
 
+def _engine(settings: Settings) -> Engine:
+    """Make what runs queries."""
+    limits = Limits(settings.memory, settings.threads, settings.spill)
+    near = DuckDBEngine(_folders(settings), limits)
+    if settings.engine == "duckdb":
+        return near
+    from cerro_services.engine.spark import SparkEngine
+    from cerro_services.engine.tiered import TieredEngine
+
+    far = SparkEngine(
+        str(settings.spark_url), settings.releases, settings.spark_releases, settings.spark_cores
+    )
+    return TieredEngine(near, far, settings.spark_from)
+
+
 def _folders(settings: Settings) -> list[Path]:
     """Give the folders whose Parquet queries may read: releases, and what users brought."""
-    brought = [settings.uploads] if settings.uploads is not None else []
+    brought = [f for f in (settings.uploads, settings.usertables, settings.job_files) if f]
     for folder in brought:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [settings.releases, *brought]
