@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 import uvicorn
@@ -32,6 +36,11 @@ ROWS = 30_000
 TOKENS = {
     "good": {"name": "ada", "groups": [], "scopes": ["custom:read:tap"]},
     "member": {"name": "vera", "groups": ["data-rights"], "scopes": ["custom:read:tap"]},
+    "writer": {
+        "name": "grace",
+        "groups": ["team"],
+        "scopes": ["custom:read:tap", "custom:write:tables"],
+    },
     "narrow": {"name": "ada", "groups": [], "scopes": ["read:users:name"]},
 }
 
@@ -226,10 +235,13 @@ class Served:
         Their address, without a slash at the end.
     asked
         Tokens that the hub was asked about.
+    settings
+        What they were told.
     """
 
     url: str
     asked: list[str]
+    settings: Settings
 
     @property
     def tap(self) -> str:
@@ -261,7 +273,7 @@ def served(store: ReleaseStore, tmp_path_factory: pytest.TempPathFactory) -> Ite
         threads=2,
     )
     with running(settings, port):
-        yield Served(url, asked)
+        yield Served(url, asked, settings)
     hub.shutdown()
     hub.server_close()
 
@@ -297,3 +309,64 @@ class running:  # noqa: N801 - reads as a verb where it is used
     def __exit__(self, *args: object) -> None:
         self._server.should_exit = True
         self._thread.join(15)
+
+
+class working:  # noqa: N801 - reads as a verb where it is used
+    """Run a worker, `cerro work` in a process of its own, until the block ends.
+
+    Parameters
+    ----------
+    settings
+        What it is told.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        told = settings.model_dump(mode="json", include=settings.model_fields_set)
+        values = {f"CERRO_{name.upper()}": value for name, value in told.items() if value}
+        texts = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
+        self._env = {k: v for k, v in os.environ.items() if not k.startswith("CERRO_")} | texts
+        self._log = settings.home / "worker.log"
+        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> working:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, and wait until it runs jobs."""
+        began = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cerro.cli.main", "work"],
+                env=self._env, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + 60
+        while b"jobs at once" not in self._log.read_bytes()[began:]:
+            assert self.process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, "the worker did not start"
+            threading.Event().wait(0.05)
+
+    def children(self) -> list[psutil.Process]:
+        """Give its processes that run jobs."""
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return [one for one in found if not one.children() and one.memory_info().rss > 10**8]
+
+    def kill(self) -> None:
+        """Kill it, as a machine does that runs out of memory."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def __exit__(self, *args: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def worked(served: Served) -> Iterator[Served]:
+    """Serve the published releases, with a worker that runs jobs."""
+    with working(served.settings):
+        yield served

@@ -238,8 +238,8 @@ def encoded(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def now() -> float:
-    """Give the time in seconds since 1970."""
-    return time.time()
+    """Give the time in seconds since 1970, to the millisecond, as times are written."""
+    return round(time.time(), 3)
 
 
 def iso(instant: float) -> str:
@@ -250,8 +250,8 @@ def iso(instant: float) -> str:
     instant
         Seconds since 1970.
     """
-    moment = datetime.fromtimestamp(instant, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    seconds, thousandths = divmod(round(instant * 1000), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{thousandths:03d}Z"
 
 
 def instant(text: str) -> float:
@@ -263,4 +263,4 @@ def instant(text: str) -> float:
         It is not a time.
     """
     moment = datetime.fromisoformat(text.strip())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), 3)
