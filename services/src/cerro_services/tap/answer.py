@@ -215,7 +215,7 @@ class Answer:
         CerroError
             One of them is wrong.
         """
-        seen = self._views.view(self._context.store.published(), self.caller.groups)
+        seen = self._views.of(self._context, self.caller)
         if not self.question.uploads:
             return self._views.query(seen, self.question.adql)
         limits = limits_of(self._context, self.caller)

@@ -137,7 +137,7 @@ class _Queries:
 
     def cost(self, question: Question, caller: Caller) -> Cost:
         """Say what a question will cost."""
-        seen = self._views.view(self._context.store.published(), caller.groups)
+        seen = self._views.of(self._context, caller)
         query = self._views.query(seen, question.adql)
         return self._context.engine.estimate(query, limit=question.maxrec + 1)
 

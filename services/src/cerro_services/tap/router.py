@@ -12,6 +12,7 @@ from cerro_services.release import ReleaseNotFound
 from cerro_services.tap import jobs, tables, vosi
 from cerro_services.tap.availability import Availability
 from cerro_services.tap.examples import Examples
+from cerro_services.tap.owntables import own_tables
 from cerro_services.tap.pages import examples_page, front_page
 from cerro_services.tap.sync import answered
 from cerro_services.tap.tapschema import Schema, View, identifier, qualified
@@ -46,7 +47,7 @@ def router(context: Context) -> APIRouter:
         return caller
 
     def seen(caller: Caller) -> View:
-        return views.view(context.store.published(), caller.groups)
+        return views.of(context, caller)
 
     @routes.api_route("", methods=READ, summary="What is here")
     def front() -> Response:
@@ -88,6 +89,8 @@ def router(context: Context) -> APIRouter:
         if document is None:
             raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
         return Response(document, media_type=MIME)
+
+    routes.include_router(own_tables(context))
 
     @routes.api_route("/examples", methods=READ, summary="Queries to begin with")
     async def example_queries(request: Request) -> Response:

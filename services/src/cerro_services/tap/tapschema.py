@@ -56,7 +56,9 @@ class View:
     catalogue: Catalogue
 
 
-def view(releases: Sequence[Release], groups: Collection[str]) -> View:
+def view(
+    releases: Sequence[Release], groups: Collection[str], own: Sequence[QueryTable] = ()
+) -> View:
     """Give what members of some groups may read.
 
     Parameters
@@ -65,6 +67,8 @@ def view(releases: Sequence[Release], groups: Collection[str]) -> View:
         The published releases.
     groups
         Groups of the caller.
+    own
+        Tables of users that the caller may read.
 
     Returns
     -------
@@ -83,8 +87,15 @@ def view(releases: Sequence[Release], groups: Collection[str]) -> View:
             Schema(release.name, release.title, release.description, release.utype, tables, keys)
         )
         stored += [QueryTable(release.name, table, table.catalog) for table in tables]
-    own = Schema(SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, _MODELS, _KEYS)
-    everything = (*schemas, own)
+    for name in dict.fromkeys(table.schema for table in own):
+        models = tuple(table.model for table in own if table.schema == name)
+        said = "Tables of your own." if name == "mydb" else "Tables that another user shares."
+        schemas.append(Schema(name, None, said, None, models, ()))
+    stored += own
+    itself = Schema(
+        SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, _MODELS, _KEYS
+    )
+    everything = (*schemas, itself)
     rows = _rows(everything)
     stored += [QueryTable(SCHEMA, model, rows[model.name]) for model in _MODELS]
     return View(everything, Catalogue(tuple(stored)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
+from cerro_services import usertables
+from cerro_services.access import Caller
 from cerro_services.adql import Query, compile_query
+from cerro_services.context import Context
 from cerro_services.release import Release
 from cerro_services.tap.tapschema import View, view
 
@@ -24,10 +27,28 @@ class Views:
 
     def view(self, releases: Sequence[Release], groups: frozenset[str]) -> View:
         """Give what members of some groups may read."""
-        key = (groups, *((release.name, release.version) for release in releases))
+        key = (groups, *_names(releases))
         found = self._views.get(key)
         if found is None:
             found = view(releases, groups)
+            with self._lock:
+                _make_room(self._views, _VIEWS)
+                self._views[key] = found
+        return found
+
+    def of(self, context: Context, caller: Caller) -> View:
+        """Give what a caller may read: of the releases, their own, and what is shared with them."""
+        tables = usertables.of(context)
+        own = tables.visible(caller)
+        releases = context.store.published()
+        if not own:
+            return self.view(releases, caller.groups)
+        versions = [(table.id, table.version, table.changed) for table in own]
+        key = (caller.name, caller.groups, *_names(releases), *versions)
+        found = self._views.get(key)
+        if found is None:
+            stored = [usertables.query_table(tables, table, caller) for table in own]
+            found = view(releases, caller.groups, stored)
             with self._lock:
                 _make_room(self._views, _VIEWS)
                 self._views[key] = found
@@ -47,6 +68,10 @@ class Views:
             _make_room(self._queries, _QUERIES)
             self._queries[key] = (seen, query)
         return query
+
+
+def _names(releases: Sequence[Release]) -> Iterator[tuple[str, str]]:
+    return ((release.name, release.version) for release in releases)
 
 
 def _make_room[K, V](entries: dict[K, V], most: int) -> None:

@@ -121,9 +121,9 @@ class _Compact:
         if kind in {4, 5, 6}:
             return self._zigzag()
         if kind == 7:
-            return self._skip(8)
+            return self._passed(8)
         if kind == 8:
-            return self._skip(self._varint())
+            return self._passed(self._varint())
         if kind in {9, 10}:
             head = self._byte()
             count = head >> 4 if head >> 4 != 15 else self._varint()
@@ -155,10 +155,11 @@ class _Compact:
         value = self._varint()
         return (value >> 1) ^ -(value & 1)
 
-    def _skip(self, count: int) -> None:
+    def _passed(self, count: int) -> object:
         if self.at + count > len(self._data):
             raise BombError("has a damaged page")
         self.at += count
+        return None
 
 
 def check_message(metadata: pa.Buffer) -> None:

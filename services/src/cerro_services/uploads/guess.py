@@ -69,14 +69,14 @@ def read(values: pa.Array, kind: str) -> pa.Array:
 def survives(values: pa.Array) -> bool:
     """Whether texts are times that are written just so again (DALI §3.3.3)."""
     if not pc.all(pc.match_substring_regex(values, _TIME)).as_py():
-        return values.null_count == len(values)
+        return bool(values.null_count == len(values))
     try:
         times = values.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return False
     back = pc.strftime(times, "%Y-%m-%dT%H:%M:%S")
     back = pc.replace_substring_regex(back, r"\.0+$", "")
-    return pc.all(pc.equal(back, values)).as_py() is not False
+    return bool(pc.all(pc.equal(back, values)).as_py() is not False)
 
 
 def _all(values: pa.Array, kind: str) -> bool:

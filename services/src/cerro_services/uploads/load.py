@@ -13,10 +13,11 @@ from cerro_services.adql import QueryTable
 from cerro_services.release import Catalog, Column, Partition
 from cerro_services.release.errors import DataError
 from cerro_services.release.model import TableModel
+from cerro_services.release.readers import Field, TableSource
 from cerro_services.uploads import position
 from cerro_services.uploads.columns import Columns, arrow_of
 from cerro_services.uploads.errors import UploadTooLargeError
-from cerro_services.uploads.guard import BombError
+from cerro_services.uploads.guard import BombError, written_out
 from cerro_services.uploads.model import SCHEMA, Check, Upload, UploadLimits
 from cerro_services.uploads.sources import described, open_source
 from cerro_services.uploads.unpack import EXPANSION, form_of, unpacked
@@ -114,6 +115,52 @@ def read(upload: Upload, limits: UploadLimits, check: Check | None = None) -> Co
             return rows.settle(columns, check)
     except (DataError, BombError) as error:
         raise described(upload.name, error) from error
+
+
+def checked(upload: Upload, limits: UploadLimits) -> TableSource:
+    """Open an upload to be read into a table whose columns are known; errors as for `load`."""
+    try:
+        path = unpacked(upload, limits.total, _nothing)
+        return _Checked(upload.name, open_source(path, form_of(upload, path), limits), limits)
+    except (DataError, BombError) as error:
+        raise described(upload.name, error) from error
+
+
+class _Checked(TableSource):
+    """A reader whose rows are counted, and whose dictionaries are measured."""
+
+    def __init__(self, name: str, source: TableSource, limits: UploadLimits) -> None:
+        super().__init__(Path(name))
+        self._source, self._limits = source, limits
+        # They describe an object of this class as well as a class.
+        self.is_text = source.is_text  # type: ignore[misc]
+        self.empty_is_null = source.empty_is_null  # type: ignore[misc]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The columns."""
+        return self._source.fields
+
+    @property
+    def nrows(self) -> int | None:
+        """Number of rows, if it is known."""
+        return self._source.nrows
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read the rows."""
+        size, rows = self._limits.total * EXPANSION, 0
+        try:
+            for batch in self._source.batches(columns):
+                rows += batch.num_rows
+                size -= batch.nbytes
+                if rows > self._limits.rows or size < 0:
+                    raise BombError(
+                        f"has more than {self._limits.rows:,} rows, or too many bytes in them"
+                    )
+                arrays = [written_out(values, size) for values in batch.columns]
+                yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+        except BombError as error:
+            raise DataError(f"{error}.", file=self.path) from error
 
 
 class _Rows:
