@@ -158,7 +158,7 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
 
 async def _urlencoded(bounded: Request, longest: int) -> list[tuple[str, str]]:
     try:
-        form: FormData = await bounded.form(max_files=0, max_part_size=longest)
+        form: FormData = await bounded.form(max_files=0, max_part_size=2 * longest)
     except HTTPException as error:
         raise ParameterError(f"The form cannot be read: {error.detail}") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
