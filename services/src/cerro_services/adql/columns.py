@@ -108,11 +108,13 @@ def combined(operator: str, left: ResultColumn, right: ResultColumn) -> ResultCo
     Parameters
     ----------
     operator
-        One of ``+ - * /``.
+        One of ``+ - * / %``. Whole numbers are added and multiplied in 64 bits.
     left, right
         The operands.
     """
     if left.is_integer and right.is_integer:
+        if operator in "+-*":
+            return ResultColumn("", "long")
         datatype: str | None = max(
             (left.datatype or "int", right.datatype or "int", "int"), key=_width
         )
@@ -120,12 +122,7 @@ def combined(operator: str, left: ResultColumn, right: ResultColumn) -> ResultCo
         datatype = "float"
     else:
         datatype = "double"
-    unit = left.unit if operator in "+-" and left.unit == right.unit else None
-    if operator == "*" and not (left.unit and right.unit):
-        unit = left.unit or right.unit
-    elif operator == "/" and not right.unit:
-        unit = left.unit
-    return ResultColumn("", datatype, unit=unit)
+    return ResultColumn("", datatype)
 
 
 def _width(datatype: str) -> int:

@@ -20,10 +20,12 @@ from cerro_services.adql.dialect import parse
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.expressions import Expressions
 from cerro_services.adql.extent import check_extent
+from cerro_services.adql.functions import ALL_AGGREGATES
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.joins import From
 from cerro_services.adql.pruning import spread
 from cerro_services.adql.query import MARK, Query, Scan
+from cerro_services.adql.resolver import Resolve
 from cerro_services.adql.scope import Scope, Source
 from cerro_services.adql.values import Value
 
@@ -34,7 +36,7 @@ MAX_COLUMNS, MAX_COLUMNS_IN_ALL = 4000, 20_000
 time, and the database plans thousands for seconds before it can be stopped."""
 
 
-def compile_query(text: str, catalogue: Catalogue) -> Query:
+def compile_query(text: str, catalogue: Catalogue, *, resolve: Resolve | None = None) -> Query:
     """Check a query and translate it.
 
     Parameters
@@ -43,6 +45,8 @@ def compile_query(text: str, catalogue: Catalogue) -> Query:
         ADQL 2.1.
     catalogue
         What the caller may read.
+    resolve
+        Finds an object's position by its name, if a resolver is configured.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def compile_query(text: str, catalogue: Catalogue) -> Query:
     tree = parse(text)
     check_extent(tree)
     try:
-        return _Compiler(catalogue).query(tree, text)
+        return _Compiler(catalogue, resolve).query(tree, text)
     except AdqlError as error:
         raise error.located(text) from None
     except RecursionError:
@@ -84,13 +88,13 @@ class _Body:
 
 
 class _Compiler:
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, resolve: Resolve | None) -> None:
         self._catalogue = catalogue
         self._scans: list[Scan] = []
         self._aliases = count()
         self._columns = 0
         self._named: dict[str, tuple[exp.Identifier, str, tuple[ResultColumn, ...]]] = {}
-        self._expressions = Expressions(self._nested)
+        self._expressions = Expressions(self._nested, resolve)
 
     def query(self, tree: exp.Query, text: str) -> Query:
         ctes = self._with(tree)
@@ -111,8 +115,9 @@ class _Compiler:
             if any(same(name, other.name) for other, _, _ in self._named.values()):
                 raise AdqlError(f"WITH names {name.name} twice.", span_of(name))
             body = self._body(cte.this, None)
+            columns = _renamed(body.columns, cte.args["alias"].args.get("columns"))
             alias = f"w{next(self._aliases)}"
-            self._named[alias] = (name, alias, body.columns)
+            self._named[alias] = (name, alias, columns)
             parts.append(f"{alias} AS ({body.whole})")
         return f"WITH {', '.join(parts)} "
 
@@ -284,6 +289,20 @@ class _Compiler:
         return f"({body.whole}) AS {name}", Source((alias.this.name,), name, body.columns)
 
 
+def _renamed(
+    columns: tuple[ResultColumn, ...], names: list[exp.Identifier] | None
+) -> tuple[ResultColumn, ...]:
+    """Give columns the names that WITH lists for them."""
+    if not names:
+        return columns
+    if len(names) != len(columns):
+        raise AdqlError(
+            f"WITH names {len(names)} columns, but the query gives {len(columns)}.",
+            span_of(names[0]),
+        )
+    return tuple(column.named(name.name) for column, name in zip(columns, names, strict=True))
+
+
 def _named_items(node: exp.Select) -> list[tuple[exp.Expr, exp.Identifier | None]]:
     return [
         (item.this, item.args["alias"]) if isinstance(item, exp.Alias) else (item, None)
@@ -292,9 +311,7 @@ def _named_items(node: exp.Select) -> list[tuple[exp.Expr, exp.Identifier | None
 
 
 def _has_aggregate(item: exp.Expr) -> bool:
-    from cerro_services.adql.functions import AGGREGATES
-
-    return any(call.name.upper() in AGGREGATES for call in item.find_all(exp.Anonymous))
+    return any(call.name.upper() in ALL_AGGREGATES for call in item.find_all(exp.Anonymous))
 
 
 def _position(node: exp.Expr, columns: tuple[ResultColumn, ...]) -> int | None:

@@ -59,7 +59,7 @@ class NotSupportedError(AdqlError):
     code: ClassVar[str] = "adql_not_supported"
 
 
-def nearest(name: str, names: Iterable[str], *, n: int = 3) -> str:
+def nearest(name: str, names: Iterable[str], *, n: int = 3, cutoff: float = 0.5) -> str:
     """Say which known names come closest to an unknown one.
 
     Returns
@@ -68,7 +68,7 @@ def nearest(name: str, names: Iterable[str], *, n: int = 3) -> str:
         A sentence that begins with a space, or nothing.
     """
     known = {candidate.lower(): candidate for candidate in names}
-    close = get_close_matches(name.lower(), known, n=n, cutoff=0.5)
+    close = get_close_matches(name.lower(), known, n=n, cutoff=cutoff)
     if not close:
         return ""
     return f" Did you mean {' or '.join(known[match] for match in close)}?"

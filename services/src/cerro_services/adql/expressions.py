@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from cerro_services.adql.calls import aggregate, is_number, scalar
+from cerro_services.adql.casts import cast
 from cerro_services.adql.columns import STRINGS, ResultColumn, combined
 from cerro_services.adql.errors import AdqlError, NotSupportedError
-from cerro_services.adql.functions import AGGREGATES, GEOMETRY, SCALARS
+from cerro_services.adql.functions import AGGREGATES, ALL_AGGREGATES, GEOMETRY, SCALARS
 from cerro_services.adql.geometry import geometry
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.pruning import narrow, narrow_to
-from cerro_services.adql.units import in_unit
+from cerro_services.adql.units import in_unit, unit_of
+from cerro_services.adql.userdefined import aggregated, user_defined
 from cerro_services.adql.values import Value, literal, number
-from cerro_services.adql.words import GEOMETRIES
 
 if TYPE_CHECKING:
+    from cerro_services.adql.resolver import Resolve
     from cerro_services.adql.scope import Scope, Source
 
 Subquery = Callable[[exp.Expr, "Scope"], tuple[str, tuple[ResultColumn, ...]]]
 
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _BITS: dict[type[exp.Expr], str] = {
+    exp.BitwiseNot: "~{}",
     exp.BitwiseAnd: "{} & {}",
     exp.BitwiseOr: "{} | {}",
     exp.BitwiseXor: "xor({}, {})",
@@ -38,18 +42,6 @@ _COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-_CASTS = {
-    "SMALLINT": ("SMALLINT", "short", None),
-    "INT": ("INTEGER", "int", None),
-    "BIGINT": ("BIGINT", "long", None),
-    "FLOAT": ("FLOAT", "float", None),
-    "DOUBLE": ("DOUBLE", "double", None),
-    "CHAR": ("VARCHAR", "char", "*"),
-    "VARCHAR": ("VARCHAR", "char", "*"),
-    "TIMESTAMP": ("TIMESTAMP", "char", "*"),
-    "BOOLEAN": ("BOOLEAN", "boolean", None),
-}
-
 _LONGEST = 4_000_000
 """Characters of SQL that one call may become."""
 
@@ -61,10 +53,13 @@ class Expressions:
     ----------
     subquery
         Compiles a query inside a condition.
+    resolve
+        Finds an object's position by its name, if a resolver is configured.
     """
 
-    def __init__(self, subquery: Subquery) -> None:
+    def __init__(self, subquery: Subquery, resolve: Resolve | None = None) -> None:
         self._subquery = subquery
+        self._resolve = resolve
 
     def value(self, node: exp.Expr, scope: Scope) -> Value:
         """Compile a value.
@@ -105,25 +100,26 @@ class Expressions:
             case exp.Null():
                 return Value("NULL", ResultColumn("null"))
             case exp.Boolean():
-                return Value("TRUE" if node.this else "FALSE", ResultColumn("flag", "boolean"))
+                column = ResultColumn("flag", "boolean")
+                return Value("TRUE" if node.this else "FALSE", column, int(bool(node.this)))
             case exp.Neg():
                 inner = self.value(node.this, scope)
+                if not is_number(inner.column):
+                    raise AdqlError("- needs a number.", span_of(node))
                 constant = None if inner.constant is None else -inner.constant
                 return Value(f"(-{inner.sql})", inner.column.computed(""), constant)
-            case exp.BitwiseNot():
-                inner = self.value(node.this, scope)
-                return Value(f"(~{inner.sql})", inner.column.computed(""))
             case exp.Add() | exp.Sub() | exp.Mul() | exp.Div():
                 return self._arithmetic(node, scope)
-            case exp.BitwiseAnd() | exp.BitwiseOr() | exp.BitwiseXor():
-                left, right = self.value(node.this, scope), self.value(node.expression, scope)
-                sql = _BITS[type(node)].format(left.sql, right.sql)
-                return Value(f"({sql})", combined("+", left.column, right.column))
+            case exp.BitwiseAnd() | exp.BitwiseOr() | exp.BitwiseXor() | exp.BitwiseNot():
+                return self._bitwise(node, scope)
             case exp.DPipe():
-                left, right = self.value(node.this, scope), self.value(node.expression, scope)
-                return Value(f"({left.sql} || {right.sql})", ResultColumn("concat", "char", "*"))
+                return self._joined(node, scope)
+            case exp.Concat():
+                # Texts one after the other are one text (SQL-92).
+                text = "".join(part.name for part in node.expressions)
+                return Value(literal(text), ResultColumn("text", "char", "*"))
             case exp.Cast():
-                return self._cast(node, scope)
+                return cast(node, self.value(node.this, scope), span_of(node))
             case exp.Anonymous():
                 return self._function(node, scope)
         raise NotSupportedError(
@@ -179,7 +175,9 @@ class Expressions:
                 return "TRUE" if node.this else "FALSE"
             case exp.Is():
                 subject = self.value(node.this, scope)
-                return f"{subject.sql} IS {node.expression.sql()}"
+                truth = node.expression
+                word = truth.sql() if isinstance(truth, exp.Null | exp.Boolean) else "NULL"
+                return f"{subject.sql} IS {word}"
             case exp.Between():
                 subject, low, high = (
                     self.value(node.args[k], scope) for k in ("this", "low", "high")
@@ -194,7 +192,7 @@ class Expressions:
             case exp.Exists():
                 return f"EXISTS ({self._subquery(node.this, scope)[0]})"
             case exp.Anonymous():
-                return f"({self.value(node, scope).sql})"
+                return f"({self.value(node, scope).sql} = 1)"
         return self._compare(node, scope, prune=prune)
 
     def _grouped(self, node: exp.Expr, scope: Scope) -> Value | None:
@@ -234,64 +232,53 @@ class Expressions:
         operator = _ARITHMETIC[type(node)]
         left, right = self.value(node.this, scope), self.value(node.expression, scope)
         for side, operand in ((left, node.this), (right, node.expression)):
-            if side.column.datatype in STRINGS or side.column.is_geometry:
+            if not is_number(side.column):
                 raise AdqlError(f"{operator} needs numbers.", span_of(operand))
         column = combined(operator, left.column, right.column)
+        column = replace(column, unit=unit_of(operator, left, right))
         constant = _fold(operator, left, right)
         if operator == "/" and column.is_integer:
             # SQL-92: the quotient of integers is an integer. DuckDB's / gives a double.
             return Value(f"({left.sql} // {right.sql})", column, constant)
+        if column.is_integer:
+            return Value(f"({_wide(left)} {operator} {_wide(right)})", column, constant)
         return Value(f"({left.sql} {operator} {right.sql})", column, constant)
 
-    def _cast(self, node: exp.Cast, scope: Scope) -> Value:
-        inner = self.value(node.this, scope)
-        target = node.args["to"]
-        kind = str(target.args.get("kind") or "").upper()
-        if kind in GEOMETRIES:
-            raise NotSupportedError(f"CAST to {kind} is not offered yet.", span_of(node))
-        name, datatype, arraysize = _CASTS[target.this.value]
-        column = ResultColumn(
-            inner.column.name, datatype, arraysize, inner.column.unit, inner.column.ucd
-        )
-        if name == "TIMESTAMP":
-            column = ResultColumn(inner.column.name, datatype, arraysize, xtype="timestamp")
-        sql = f"CAST({inner.sql} AS {name})"
-        if datatype in {"short", "int", "long"} and not inner.column.is_integer:
-            # SQL-92 leaves rounding open; peers truncate nothing and round half away from zero.
-            sql = f"CAST(round(CAST({inner.sql} AS DOUBLE)) AS {name})"
-        lengths = target.expressions
-        if lengths:
-            sql = f"left({sql}, {int(lengths[0].name)})"
-        return Value(sql, column)
+    def _bitwise(self, node: exp.Expr, scope: Scope) -> Value:
+        parts = [node.this] if isinstance(node, exp.BitwiseNot) else [node.this, node.expression]
+        values = [self.value(part, scope) for part in parts]
+        for value, part in zip(values, parts, strict=True):
+            if not value.column.is_integer and value.column.datatype is not None:
+                raise AdqlError("A bitwise operator needs whole numbers.", span_of(part))
+        sql = _BITS[type(node)].format(*map(_wide, values))
+        return Value(f"({sql})", ResultColumn("", "long"))
+
+    def _joined(self, node: exp.Expr, scope: Scope) -> Value:
+        left, right = self.value(node.this, scope), self.value(node.expression, scope)
+        for value, part in ((left, node.this), (right, node.expression)):
+            if value.shape is not None or (
+                value.column.arraysize is not None and value.column.datatype not in STRINGS
+            ):
+                raise AdqlError("|| joins texts.", span_of(part))
+        return Value(f"({left.sql} || {right.sql})", ResultColumn("concat", "char", "*"))
 
     def _function(self, node: exp.Anonymous, scope: Scope) -> Value:
-        name, span = node.name.upper(), span_of(node)
-        if name in AGGREGATES:
+        name, span, nodes = node.name.upper(), span_of(node), node.expressions
+        if name in ALL_AGGREGATES:
             return self._aggregate(node, scope)
         if name in GEOMETRY:
             found = geometry(node, lambda arg: self.value(arg, scope), span)
-            _check_length(name, found.sql + (found.truth or ""), span)
-            return found.described(found.column.named(found.column.name or name.lower()))
-        args = [self.value(arg, scope) for arg in node.expressions]
-        if name == "IN_UNIT":
-            return in_unit(args[0], node.expressions[1], span)
-        if name not in SCALARS:
-            raise NotSupportedError(f"{name} is not offered yet.", span)
-        function = SCALARS[name]
-        sql = function.sql(*(arg.sql for arg in args))
-        _check_length(name, sql, span)
-        first = args[0].column if args else ResultColumn("")
-        same = function.datatype == "same"
-        if name == "MOD":
-            first = combined("+", args[0].column, args[1].column)
-        column = ResultColumn(
-            name.lower(),
-            first.datatype if same else function.datatype,
-            (first.arraysize if same else "*" if function.datatype == "char" else None),
-            first.unit if function.unit == "same" else function.unit,
-            first.ucd if function.unit == "same" and name == "COALESCE" else function.ucd,
-        )
-        return Value(f"({sql})", column)
+            found = found.described(found.column.named(found.column.name or name.lower()))
+        else:
+            args = [self.value(arg, scope) for arg in nodes]
+            if name == "IN_UNIT":
+                return in_unit(args[0], nodes[1], span)
+            if name in SCALARS:
+                found = scalar(name, args, span)
+            else:
+                found = user_defined(name, nodes, args, span, self._resolve)
+        _check_length(name, found.sql + (found.truth or ""), span)
+        return found
 
     def _aggregate(self, node: exp.Anonymous, scope: Scope) -> Value:
         name, arg = node.name.upper(), node.expressions[0]
@@ -299,25 +286,21 @@ class Expressions:
             raise AdqlError(f"{name} stands in SELECT, HAVING or ORDER BY only.", span_of(node))
         scope.aggregated = True
         inside = scope.unaggregated()
+        if name not in AGGREGATES:
+            args = [self.value(part, inside) for part in node.expressions]
+            found = aggregated(name, args, node.expressions, span_of(node))
+            _check_length(name, found.sql, span_of(node))
+            return found
         if isinstance(arg, exp.Star):
-            return Value("count(*)", ResultColumn("count", "long"))
+            if name != "COUNT":
+                raise AdqlError(f"{name} takes a value; only COUNT takes *.", span_of(node))
+            return Value("count(*)", ResultColumn("count", "long", ucd="meta.number"))
         distinct = ""
         if isinstance(arg, exp.Distinct):
             if len(arg.expressions) != 1:
                 raise AdqlError(f"{name} takes one value.", span_of(node))
             distinct, arg = "DISTINCT ", arg.expressions[0]
-        inner = self.value(arg, inside)
-        sql, column = f"{name.lower()}({distinct}{inner.sql})", inner.column
-        if name == "COUNT":
-            return Value(sql, ResultColumn("count", "long", ucd="meta.number"))
-        if name in {"AVG", "SUM"} and (column.datatype in STRINGS or column.is_geometry):
-            raise AdqlError(f"{name} needs numbers.", span_of(node))
-        if name == "SUM" and column.is_integer:
-            # DuckDB sums integers in 128 bits, which no VOTable has.
-            return Value(f"CAST({sql} AS BIGINT)", ResultColumn("sum", "long", unit=column.unit))
-        if name in {"AVG", "SUM"}:
-            return Value(sql, ResultColumn(name.lower(), "double", unit=column.unit))
-        return Value(sql, column.computed(name.lower()))
+        return aggregate(name, self.value(arg, inside), distinct, span_of(node))
 
 
 def _check_length(name: str, sql: str, span: tuple[int, int] | None) -> None:
@@ -340,6 +323,11 @@ def _integer(value: int) -> Value:
         return Value(number(float(value)), ResultColumn("number", "double"), float(value))
     datatype = "int" if value < 1 << 31 else "long"
     return Value(str(value), ResultColumn("number", datatype), value)
+
+
+def _wide(value: Value) -> str:
+    """Give a whole number in 64 bits, so that 32 of them do not overflow."""
+    return value.sql if value.column.datatype == "long" else f"CAST({value.sql} AS BIGINT)"
 
 
 def _fold(operator: str, left: Value, right: Value) -> float | None:

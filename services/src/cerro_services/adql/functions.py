@@ -108,6 +108,9 @@ SCALARS: dict[str, Function] = {
 }  # fmt: skip
 
 AGGREGATES = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})
+_GROUPED = frozenset({"IVO_HISTOGRAM", "IVO_STRING_AGG"})
+ALL_AGGREGATES = AGGREGATES | _GROUPED
+"""What makes one value of many rows."""
 
 GEOMETRY: dict[str, tuple[int, int | None]] = {
     "AREA": (1, 1),
@@ -126,12 +129,111 @@ GEOMETRY: dict[str, tuple[int, int | None]] = {
 }
 """Functions of geometry, with the bounds of the number of arguments."""
 
-OTHER: dict[str, tuple[int, int | None]] = {"IN_UNIT": (2, 2), "IVO_HEALPIX_INDEX": (2, 3)}
-"""Functions that need more than their arguments' values."""
+OTHER: dict[str, tuple[int, int | None]] = {
+    "GAIA_HEALPIX_INDEX": (2, 2),
+    "IN_UNIT": (2, 2),
+    "IVO_EPOCH_PROP": (8, 8),
+    "IVO_EPOCH_PROP_POS": (6, 8),
+    "IVO_GEOM_TRANSFORM": (3, 3),
+    "IVO_HASHLIST_HAS": (2, 2),
+    "IVO_HASWORD": (2, 2),
+    "IVO_HEALPIX_CENTER": (2, 2),
+    "IVO_HEALPIX_INDEX": (2, 3),
+    "IVO_HISTOGRAM": (4, 4),
+    "IVO_INTERVAL_HAS": (2, 2),
+    "IVO_INTERVAL_OVERLAPS": (4, 4),
+    "IVO_NOCASEMATCH": (2, 2),
+    "IVO_NORMAL_RANDOM": (2, 2),
+    "IVO_SIMBADPOINT": (1, 1),
+    "IVO_STRING_AGG": (2, 2),
+    "IVO_TO_JD": (1, 1),
+    "IVO_TO_MJD": (1, 1),
+}
+"""Functions that need more than the SQL of their arguments; `userdefined` compiles them."""
 
 NAMES = (*SCALARS, *AGGREGATES, *GEOMETRY, *OTHER)
 
 USER_DEFINED: tuple[tuple[str, str], ...] = (
+    (
+        "gaia_healpix_index(hpxOrder INTEGER, source_id BIGINT) -> BIGINT",
+        "HEALPix index (nested) of order 0 to 12 that a source_id of Gaia holds.",
+    ),
+    (
+        "ivo_epoch_prop(ra DOUBLE, dec DOUBLE, parallax DOUBLE, pmra DOUBLE, pmdec DOUBLE, "
+        "radial_velocity DOUBLE, ref_epoch DOUBLE, out_epoch DOUBLE) -> DOUBLE[6]",
+        "The astrometric parameters at another epoch, for a star that moves along a straight "
+        "line: deg, deg, mas, mas/yr (with cos(dec)), mas/yr, km/s; epochs in Julian years. What "
+        "is NULL of parallax, motion and velocity counts as 0.",
+    ),
+    (
+        "ivo_epoch_prop_pos(ra DOUBLE, dec DOUBLE, parallax DOUBLE, pmra DOUBLE, pmdec DOUBLE, "
+        "radial_velocity DOUBLE, ref_epoch DOUBLE, out_epoch DOUBLE) -> POINT",
+        "The position at another epoch; arguments as of ivo_epoch_prop.",
+    ),
+    (
+        "ivo_epoch_prop_pos(ra DOUBLE, dec DOUBLE, pmra DOUBLE, pmdec DOUBLE, ref_epoch DOUBLE, "
+        "out_epoch DOUBLE) -> POINT",
+        "The position at another epoch by proper motion alone.",
+    ),
+    (
+        "ivo_geom_transform(from_sys TEXT, to_sys TEXT, geo GEOMETRY) -> GEOMETRY",
+        "A geometry in another coordinate system: ICRS, FK5, GALACTIC, SUPERGALACTIC, ECLIPTIC, "
+        "and FK4 to come from.",
+    ),
+    (
+        "ivo_hashlist_has(hashlist TEXT, item TEXT) -> INTEGER",
+        "1 if a word is in a list of words joined by #, whatever their case; 0 otherwise.",
+    ),
+    (
+        "ivo_hasword(haystack TEXT, needle TEXT) -> INTEGER",
+        "1 if all words of the needle are words of the haystack, whatever their case and order; "
+        "0 otherwise.",
+    ),
+    (
+        "ivo_healpix_center(hpxOrder INTEGER, hpxIndex BIGINT) -> POINT",
+        "Centre of a HEALPix cell (nested), for orders 0 to 29.",
+    ),
+    (
+        "ivo_healpix_index(hpxOrder INTEGER, long DOUBLE, lat DOUBLE) -> BIGINT",
+        "HEALPix cell (nested) of a position in degrees, for orders 0 to 29.",
+    ),
+    (
+        "ivo_healpix_index(hpxOrder INTEGER, p POINT) -> BIGINT",
+        "HEALPix cell (nested) of a point, for orders 0 to 29.",
+    ),
+    (
+        "ivo_histogram(val REAL, lower REAL, upper REAL, nbins INTEGER) -> INTEGER[]",
+        "Aggregate: how many values lie below lower, in each of nbins bins, and from upper on; "
+        "nbins + 2 numbers.",
+    ),
+    (
+        "ivo_interval_has(val NUMERIC, iv INTERVAL) -> INTEGER",
+        "1 if a value lies in an interval, its ends included; 0 otherwise.",
+    ),
+    (
+        "ivo_interval_overlaps(l1 NUMERIC, h1 NUMERIC, l2 NUMERIC, h2 NUMERIC) -> INTEGER",
+        "1 if the intervals l1 to h1 and l2 to h2 have a value in common; 0 otherwise.",
+    ),
+    (
+        "ivo_nocasematch(value TEXT, pattern TEXT) -> INTEGER",
+        "1 if a text matches a pattern of LIKE, whatever its case; 0 otherwise.",
+    ),
+    (
+        "ivo_normal_random(mu REAL, sigma REAL) -> REAL",
+        "A random number of a normal distribution.",
+    ),
+    (
+        "ivo_string_agg(expression TEXT, delimiter TEXT) -> TEXT",
+        "Aggregate: the values that are not NULL, in their order, with a delimiter between them.",
+    ),
+    (
+        "ivo_to_jd(d TIMESTAMP) -> DOUBLE",
+        "Julian date of a timestamp, whatever its time scale.",
+    ),
+    (
+        "ivo_to_mjd(d TIMESTAMP) -> DOUBLE",
+        "Modified Julian date of a timestamp, whatever its time scale.",
+    ),
     (
         "scisql_nanojanskyToAbMag(flux DOUBLE) -> DOUBLE",
         "AB magnitude of a flux in nJy; NULL where the flux is not positive.",
@@ -141,7 +243,51 @@ USER_DEFINED: tuple[tuple[str, str], ...] = (
         "Uncertainty of the AB magnitude of a flux in nJy, to first order.",
     ),
 )
-"""Form and description of the user-defined functions, for the capabilities."""
+"""Form and description of the user-defined functions, for the capabilities (TAPRegExt §2.3.1)."""
+
+RESOLVED = (
+    "ivo_simbadpoint(identifier TEXT) -> POINT",
+    "Position of an object by its name; offered where a resolver is configured.",
+)
+"""The function that needs a resolver of names."""
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    "ivo://ivoa.net/std/TAPRegExt#features-adqlgeo": tuple(GEOMETRY),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-string": ("LOWER", "UPPER", "ILIKE"),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-common-table": ("WITH",),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-type": ("CAST",),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-conditional": ("COALESCE",),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-unit": ("IN_UNIT",),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-bitwise": (
+        "BIT_AND",
+        "BIT_OR",
+        "BIT_XOR",
+        "BIT_NOT",
+    ),
+    "ivo://ivoa.net/std/TAPRegExt#features-adql-offset": ("OFFSET",),
+}
+"""Optional features of ADQL 2.1 (§4.1), by the URI of their group."""
+
+
+_WRITTEN_OTHERWISE = {
+    "CONCAT": "a || b",
+    "LN": "LOG(x), the natural logarithm",
+    "POW": "POWER(x, y)",
+    "CEIL": "CEILING(x)",
+    "TRUNC": "TRUNCATE(x)",
+    "RANDOM": "RAND()",
+    "IFNULL": "COALESCE(x, y)",
+    "NVL": "COALESCE(x, y)",
+    "ISNULL": "x IS NULL",
+    "Q3C_RADIAL_QUERY": "1 = CONTAINS(POINT(ra, dec), CIRCLE(lon, lat, radius))",
+    "FGETNEARBYOBJEQ": "1 = CONTAINS(POINT(ra, dec), CIRCLE(lon, lat, radius))",
+    "BIT_AND": "a & b",
+    "BIT_OR": "a | b",
+    "BIT_XOR": "a ^ b",
+    "BIT_NOT": "~a",
+}
+"""Functions of other languages, and how ADQL says them."""
 
 
 def check_call(node: exp.Anonymous, span: tuple[int, int] | None) -> None:
@@ -167,9 +313,14 @@ def check_call(node: exp.Anonymous, span: tuple[int, int] | None) -> None:
     elif name in AGGREGATES:
         least, most = 1, 1
     elif name in GEOMETRY or name in OTHER:
-        least, most = (GEOMETRY | OTHER)[name]
+        least, most = GEOMETRY.get(name) or OTHER[name]
+    elif name in _WRITTEN_OTHERWISE:
+        raise AdqlError(
+            f"ADQL has no function {node.name}. Write {_WRITTEN_OTHERWISE[name]}.", span
+        )
     else:
-        raise AdqlError(f"There is no function {node.name}.{nearest(name, NAMES)}", span)
+        hint = nearest(name, NAMES, cutoff=0.6)
+        raise AdqlError(f"There is no function {node.name}.{hint}", span)
     if len(args) < least or (most is not None and len(args) > most):
         count = (
             str(least)
@@ -179,6 +330,8 @@ def check_call(node: exp.Anonymous, span: tuple[int, int] | None) -> None:
             else f"{least} to {most}"
         )
         raise AdqlError(f"{name} takes {count} arguments, not {len(args)}.", span)
+    if name == "IVO_EPOCH_PROP_POS" and len(args) == 7:
+        raise AdqlError(f"{name} takes 6 or 8 arguments, not 7.", span)
     if name in {"POINT", "CIRCLE", "BOX", "POLYGON", "DISTANCE"}:
         _check_shape(name, args, span)
     for arg in args:

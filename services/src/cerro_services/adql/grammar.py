@@ -62,7 +62,7 @@ _NODES: dict[type[exp.Expr], set[str]] = {
     exp.Subquery: {"this", "alias", "joins", "order", "offset", "with_"},
     exp.With: {"expressions"},
     exp.CTE: {"this", "alias"},
-    exp.TableAlias: {"this"},
+    exp.TableAlias: {"this", "columns"},
     exp.From: {"this"},
     exp.Join: {"this", "on", "using", "method", "side", "kind"},
     exp.Where: {"this"},
@@ -90,6 +90,7 @@ _NODES: dict[type[exp.Expr], set[str]] = {
     exp.Between: {"this", "low", "high"},
     exp.In: {"this", "expressions", "query"},
     exp.Anonymous: {"this", "expressions"},
+    exp.Concat: {"expressions", "safe", "coalesce"},
     exp.Cast: {"this", "to"},
     exp.DataType: {"this", "expressions", "nested", "kind"},
     exp.DataTypeParam: {"this"},
@@ -248,6 +249,12 @@ def _check_node(node: exp.Expr) -> None:
             raise AdqlError("* has no place here.", span_of(node))
         case exp.Anonymous():
             check_call(node, span_of(node))
+        case exp.TableAlias() if node.args.get("columns") and not isinstance(node.parent, exp.CTE):
+            raise AdqlError("Only WITH names columns after a name.", span_of(node))
+        case exp.Concat() if not all(
+            isinstance(part, exp.Literal) and part.is_string for part in node.expressions
+        ):
+            raise AdqlError("Texts are joined by ||.", span_of(node))
         case exp.Join():
             _check_join(node)
         case exp.Is():
@@ -272,6 +279,8 @@ def _check_join(node: exp.Join) -> None:
     if natural not in {"", "NATURAL"} or kind not in {"", "INNER", "OUTER", "CROSS"}:
         raise AdqlError("ADQL joins are INNER, LEFT, RIGHT, FULL, NATURAL or CROSS.", span_of(node))
     explicit = bool(natural or kind or node.side or node.meta.get("explicit"))
+    if kind == "OUTER" and not node.side:
+        raise AdqlError("OUTER needs LEFT, RIGHT or FULL before it.", span_of(node))
     if kind == "CROSS" or natural:
         if bound:
             raise AdqlError("A NATURAL or CROSS JOIN has no ON and no USING.", span_of(node))
@@ -280,8 +289,17 @@ def _check_join(node: exp.Join) -> None:
 
 
 def _check_is(node: exp.Is) -> None:
-    if not isinstance(node.expression, exp.Null | exp.Boolean):
-        raise AdqlError("IS is followed by NULL, NOT NULL, TRUE or FALSE.", span_of(node))
+    if not isinstance(node.expression, exp.Null | exp.Boolean) and not _is_unknown(node.expression):
+        raise AdqlError("IS is followed by [NOT] NULL, TRUE, FALSE or UNKNOWN.", span_of(node))
+
+
+def _is_unknown(node: exp.Expr) -> bool:
+    return (
+        isinstance(node, exp.Column)
+        and not node.args.get("table")
+        and not node.this.args.get("quoted")
+        and node.name.upper() == "UNKNOWN"
+    )
 
 
 def _check_cast(node: exp.Cast) -> None:

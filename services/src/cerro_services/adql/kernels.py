@@ -160,10 +160,14 @@ def _texts(give: Callable[..., Any], kind: pa.DataType, count: int) -> Callable[
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         return pa.array([None if None in row else one(*row) for row in rows], kind)
 
+    def of_one(text: Array) -> Array:
+        return run(text)
+
+    def of_two(first: Array, second: Array) -> Array:
+        return run(first, second)
+
     # Engines count the arguments of a function by its signature.
-    if count == 1:
-        return lambda a: run(a)
-    return lambda a, b: run(a, b)
+    return of_one if count == 1 else of_two
 
 
 def _healpix_index(order: Array, lon: Array, lat: Array) -> Array:

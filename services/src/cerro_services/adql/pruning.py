@@ -49,6 +49,8 @@ def narrow(
             if key is not None:
                 a.origin[0].equals.append((a.origin[1], (key,)))
                 return ""
+            if b.origin is not None and b.origin[0] is not a.origin[0]:
+                a.origin[0].joined.append((a.origin[1], *b.origin))
     return ""
 
 

@@ -38,6 +38,9 @@ class Scan:
         Columns with the values outside of which no row is asked for; all apply.
     near
         Scans whose rows it is joined to by position, with the distance in degrees.
+    joined
+        Columns whose values are those of another scan's column: own column, scan, its column; all
+        apply.
     any_rows
         Whether any rows will do, as many as TOP asks for.
     """
@@ -48,6 +51,7 @@ class Scan:
     regions: list[Region] = field(default_factory=list)
     equals: list[tuple[str, tuple[int | str, ...]]] = field(default_factory=list)
     near: list[tuple[Scan, float]] = field(default_factory=list)
+    joined: list[tuple[str, Scan, str]] = field(default_factory=list)
     any_rows: bool = False
 
     @property
