@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -11,22 +12,30 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cerro_services import discovery, tap
+from cerro_services import cone, discovery, monitoring, registry, tap
 from cerro_services.access import challenges
+from cerro_services.compression import Compression
 from cerro_services.config import Settings
 from cerro_services.context import Context
 from cerro_services.errors import CerroError
 from cerro_services.formats import votable
+from cerro_services.middleware import Front, Unforeseen
+from cerro_services.usertables import upkeep
 
 log = logging.getLogger(__name__)
 
 SERVICES: dict[str, Callable[[Context], APIRouter]] = {
     "tap": tap.router,
+    "cone": cone.router,
+    "registry": registry.router,
     "discovery": discovery.router,
 }
 """Services by the name that switches them on."""
+_EXPOSED = (
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "Location", "Retry-After",
+    "WWW-Authenticate", "X-Cerro-Overflow", "X-Request-Id", "X-VO-Authenticated",
+)  # fmt: skip
 PRODUCT = f"Cerro/{version('cerro-services')}"
 
 
@@ -50,7 +59,9 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         context.workers.submit(context.engine.warm)
+        cleaning = asyncio.create_task(upkeep(context))
         yield
+        cleaning.cancel()
         await context.close()
 
     app = FastAPI(
@@ -69,6 +80,7 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
         if not names or name in names:
             app.include_router(service(context))
     app.include_router(_health(context))
+    app.include_router(monitoring.router(context.store))
     realm = settings.base_url
 
     async def known(request: Request, error: Exception) -> Response:
@@ -78,24 +90,27 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = f"{request.url.path}: {error.detail}."
-        return _rendered(request, error.status_code, "http_error", detail, realm)
+        response = _rendered(request, error.status_code, "http_error", detail, realm)
+        response.headers.update(error.headers or {})
+        return response
 
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("unforeseen error on %s", request.url.path, exc_info=error)
+    async def unforeseen(request: Request) -> Response:
         message = "Something failed that was not foreseen. The operator finds it in the log."
         return _rendered(request, 500, "internal_error", message, realm)
 
     app.add_exception_handler(CerroError, known)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unforeseen)
+    # The last one added is the outermost.
+    app.add_middleware(Unforeseen, rendered=unforeseen)
+    app.add_middleware(Compression)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
         allow_headers=["*"],
-        expose_headers=["X-Cerro-Overflow", "WWW-Authenticate", "Content-Disposition"],
+        expose_headers=_EXPOSED,
     )
-    app.add_middleware(_Headers)
+    app.add_middleware(Front, product=PRODUCT)
     return app
 
 
@@ -119,9 +134,12 @@ def _health(context: Context) -> APIRouter:
 def _rendered(request: Request, status: int, code: str, message: str, realm: str) -> Response:
     """Say what went wrong in the words of the protocol that was spoken."""
     path = request.url.path
+    response: Response
     if path.startswith(f"{tap.PREFIX}/sync"):
         response = Response(votable.failure(message), status, media_type=votable.MIME)
-    elif path.startswith(tap.PREFIX):
+    elif path.startswith(f"{cone.PREFIX}/"):
+        response = cone.failure(message, status)
+    elif path.startswith((tap.PREFIX, registry.PREFIX)):
         response = PlainTextResponse(message + "\n", status)
     else:
         response = JSONResponse({"error": code, "message": message}, status)
@@ -131,27 +149,3 @@ def _rendered(request: Request, status: int, code: str, message: str, realm: str
     if status == 503:
         response.headers["Retry-After"] = "5"
     return response
-
-
-_ON_EVERY_RESPONSE = (
-    (b"server", PRODUCT.encode()),
-    # What a query writes into a result must never run as a page of the platform.
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-)
-
-
-class _Headers:
-    """Adds the headers of every response: who answers, and that it is data and no page."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_ON_EVERY_RESPONSE]
-            await send(message)
-
-        await self._app(scope, receive, named if scope["type"] == "http" else send)

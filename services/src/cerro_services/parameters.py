@@ -146,12 +146,13 @@ async def drain(request: Request) -> None:
 
 async def _form(request: Request, longest: int, spool: Spool | None) -> multipart.Form:
     kind = request.headers.get("content-type", "")
-    most = longest + (spool.longest + _AROUND if spool is not None else 0)
+    parts = kind.lower().startswith("multipart/form-data")
+    most = longest + (spool.longest + _AROUND if parts and spool is not None else 0)
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
         raise TooLargeError(f"The request has {int(length):,} bytes; at most {most:,} are read.")
     bounded = Request(request.scope, _bounded(request.receive, most))
-    if kind.lower().startswith("multipart/form-data"):
+    if parts:
         return await multipart.read(kind, bounded.stream(), longest, spool)
     return multipart.Form(await _urlencoded(bounded, longest))
 

@@ -8,6 +8,7 @@ from cerro_services.usertables.model import (
     UserTableNotFoundError,
 )
 from cerro_services.usertables.tables import WRITE_TABLES, UserTables, of, query_table
+from cerro_services.usertables.upkeep import upkeep
 
 __all__ = [
     "OWN",
@@ -19,4 +20,5 @@ __all__ = [
     "UserTables",
     "of",
     "query_table",
+    "upkeep",
 ]
