@@ -123,6 +123,12 @@ def release() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Queries to begin with: a YAML list of name, query and description.",
 )
+@click.option(
+    "--services",
+    "services_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What can be done with rows of a table: a YAML list of service descriptors.",
+)
 @_store_option
 def create(
     *,
@@ -132,6 +138,7 @@ def create(
     table_access: tuple[str, ...],
     dataset_access: tuple[str, ...],
     examples_file: Path | None,
+    services_file: Path | None,
     store: ReleaseStore,
     **texts: Any,
 ) -> None:
@@ -140,7 +147,7 @@ def create(
     Tables that the draft already has are kept.
     """
     from cerro_services.release.access import Access
-    from cerro_services.release.description import Description, read_examples
+    from cerro_services.release.description import Description, read_examples, read_services
     from cerro_services.release.draft import Drafts
     from cerro_services.release.progress import Progress
 
@@ -153,7 +160,8 @@ def create(
     )
     title = texts.pop("title")
     examples = () if examples_file is None else read_examples(examples_file)
-    about = Description(name, title or name, rules, examples=examples, **texts)
+    services = () if services_file is None else read_services(services_file)
+    about = Description(name, title or name, rules, examples=examples, services=services, **texts)
     drafts = Drafts(store, progress=Progress.on_stderr())
     folder = drafts.create(about, schema_file)
     click.echo(f"Draft of {name} in {folder}. Next: cerro release ingest {name} TABLE FILES…")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from cerro_services.release.access import Access
 from cerro_services.release.errors import ReleaseError
 from cerro_services.release.model import Example
+from cerro_services.release.services import ServiceModel, from_document, to_document
 
 _TEXTS = ("title", "description", "doi", "credit", "licence")
 
@@ -25,6 +27,8 @@ class Description:
         Who may read what.
     examples
         Queries to begin with.
+    services
+        What can be done with rows of its tables.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Description:
     credit: str | None = None
     licence: str | None = None
     examples: tuple[Example, ...] = ()
+    services: tuple[ServiceModel, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Description:
@@ -53,7 +58,7 @@ class Description:
             raise ReleaseError(f"{path} is missing.") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ReleaseError(f"{path} is not YAML: {error}") from error
-        known = {"name", "version", "access", "examples", *_TEXTS}
+        known = {"name", "version", "access", "examples", "services", *_TEXTS}
         if not isinstance(document, dict) or not {"name", "title"} <= document.keys():
             raise ReleaseError(f"{path} must have at least 'name' and 'title'.")
         if unknown := document.keys() - known:
@@ -64,10 +69,12 @@ class Description:
         try:
             access = Access.from_document(document.get("access"))
             examples = _examples(document.get("examples"))
+            services = from_document(document.get("services"))
         except ReleaseError as error:
             raise ReleaseError(f"{path}: {error.message}") from error
         texts = {k: str(document[k]) for k in _TEXTS if document.get(k) is not None}
-        return cls(name=str(document["name"]), access=access, examples=examples, **texts)
+        name = str(document["name"])
+        return cls(name=name, access=access, examples=examples, services=services, **texts)
 
     def to_yaml(self) -> str:
         """Give the text of a release.yaml."""
@@ -76,7 +83,8 @@ class Description:
         document: dict[str, Any] = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in {"access", "examples"} and getattr(self, f.name) is not None
+            if f.name not in {"access", "examples", "services"}
+            and getattr(self, f.name) is not None
         }
         document["access"] = self.access.to_document()
         if self.examples:
@@ -84,6 +92,8 @@ class Description:
                 {key: text for key, text in asdict(example).items() if text is not None}
                 for example in self.examples
             ]
+        if self.services:
+            document["services"] = to_document(self.services)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
@@ -95,10 +105,25 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     ReleaseError
         Naming the file and the entry that is wrong.
     """
+    return _read(path, _examples)
+
+
+def read_services(path: Path) -> tuple[ServiceModel, ...]:
+    """Read a YAML list of services.
+
+    Raises
+    ------
+    ReleaseError
+        Naming the file and the entry that is wrong.
+    """
+    return _read(path, from_document)
+
+
+def _read[T](path: Path, meaning: Callable[[object], T]) -> T:
     import yaml
 
     try:
-        return _examples(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return meaning(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ReleaseError(f"{path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cerro_services.release.access import Access
 from cerro_services.release.hats import Catalog
+from cerro_services.release.services import ServiceModel
 
 SPATIAL_INDEX = "_healpix_29"
 """The column that every stored table with a position is sorted by (HATS §2)."""
@@ -185,6 +186,8 @@ class Release:
         VOTable utype of the schema.
     examples
         Queries to begin with.
+    services
+        What can be done with rows of its tables.
     """
 
     name: str
@@ -201,3 +204,4 @@ class Release:
     foreign_keys: tuple[ForeignKey, ...] = ()
     utype: str | None = None
     examples: tuple[Example, ...] = ()
+    services: tuple[ServiceModel, ...] = ()

@@ -29,6 +29,7 @@ from cerro_services.release.hats import MANIFEST
 from cerro_services.release.manifest import TableManifest
 from cerro_services.release.model import Release, TableModel
 from cerro_services.release.progress import Progress
+from cerro_services.release.services import check_services
 from cerro_services.release.store import (
     DRAFT,
     ReleaseStore,
@@ -86,6 +87,7 @@ def check(folder: Path, name: str, progress: Progress, *, foreign_keys: bool = F
         model = schema.read(schema_path(folder, name))
         schema.check_storable(model, schema_path(folder, name))
         check_access(about, model.tables)
+        check_services(about.services, model.tables)
     except ReleaseError as error:
         report.problems.append(error.message)
         return report

@@ -222,6 +222,7 @@ def read_release(folder: Path, version: str) -> Release:
         foreign_keys=model.foreign_keys,
         utype=model.utype,
         examples=about.examples,
+        services=about.services,
     )
 
 

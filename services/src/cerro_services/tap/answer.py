@@ -20,7 +20,9 @@ from cerro_services.engine import QueryCancelledError, ResourceError, Stream
 from cerro_services.errors import CerroError
 from cerro_services.formats import Field, Frame, Rows, describe, pieces, settled
 from cerro_services.scratch import Scratch
+from cerro_services.tap.datalinks import services_of
 from cerro_services.tap.question import Question
+from cerro_services.tap.tapschema import Schema
 from cerro_services.tap.views import Views
 from cerro_services.uploads import limits_of, load
 
@@ -136,6 +138,7 @@ class Answer:
         self._pieces: Iterator[bytes] | None = None
         self._stopped: CerroError | None = None
         self._closed = False
+        self._schemas: tuple[Schema, ...] = ()
         self.rows = Rows()
         self.overflow: bool | None = None
         self.seconds = Seconds()
@@ -192,8 +195,7 @@ class Answer:
                 query = self.compiled()
             with self._clock("plan"):
                 fields, batches = self._started(query)
-            frame = Frame((("QUERY", query.adql),), folder=self._context.settings.spill)
-            writer = self.question.form.writer(fields, frame)
+            writer = self.question.form.writer(fields, self._frame(query, fields))
             self._pieces = pieces(batches, writer, self.question.maxrec, self.rows)
             first, whole = self._collect(held)
             if self.rows.error is not None and whole:
@@ -216,6 +218,7 @@ class Answer:
             One of them is wrong.
         """
         seen = self._views.of(self._context, self.caller)
+        self._schemas = seen.schemas
         if not self.question.uploads:
             return self._views.query(seen, self.question.adql)
         limits = limits_of(self._context, self.caller)
@@ -266,6 +269,11 @@ class Answer:
         self._record()
 
     # ---- inside -------------------------------------------------------------------------------
+
+    def _frame(self, query: Query, fields: tuple[Field, ...]) -> Frame:
+        settings = self._context.settings
+        links = services_of(fields, self._schemas, settings.base_url)
+        return Frame((("QUERY", query.adql),), links, settings.spill)
 
     def _wanted(self) -> None:
         """Raise if nobody waits any more."""

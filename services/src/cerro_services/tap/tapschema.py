@@ -12,6 +12,7 @@ from cerro_services.adql import Catalogue, QueryTable, from_model
 from cerro_services.adql.words import RESERVED
 from cerro_services.release import Column, ForeignKey, Release, Table
 from cerro_services.release.model import TableModel
+from cerro_services.release.services import ServiceModel
 
 SCHEMA = "tap_schema"
 _DOCUMENT = "https://www.ivoa.net/documents/TAP/20190927/"
@@ -30,6 +31,8 @@ class Schema:
         Its tables.
     foreign_keys
         Relations among them.
+    services
+        What can be done with rows of them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Schema:
     utype: str | None
     tables: tuple[TableModel, ...]
     foreign_keys: tuple[ForeignKey, ...]
+    services: tuple[ServiceModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,15 @@ def view(
         names = {table.name for table in tables}
         keys = tuple(k for k in release.foreign_keys if {k.from_table, k.target_table} <= names)
         schemas.append(
-            Schema(release.name, release.title, release.description, release.utype, tables, keys)
+            Schema(
+                release.name,
+                release.title,
+                release.description,
+                release.utype,
+                tables,
+                keys,
+                release.services,
+            )
         )
         stored += [QueryTable(release.name, table, table.catalog) for table in tables]
     for name in dict.fromkeys(table.schema for table in own):
