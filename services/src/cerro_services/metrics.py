@@ -17,6 +17,16 @@ SECONDS = Histogram(
     unit="seconds",
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600),
 )
+REQUESTS = Counter("cerro_http_requests", "Responses begun", ("service", "method", "status"))
+_SERVICES = frozenset({"tap", "cone", "oai", "releases", "healthz"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
+
+
+def request(method: str, path: str, status: int) -> None:
+    """Count a response; labels take few values, whatever clients send."""
+    service = path.split("/", 3)[2] if path.startswith("/api/") else ""
+    known = service if service in _SERVICES else "other"
+    REQUESTS.labels(known, method if method in _METHODS else "other", str(status)).inc()
 
 
 def query(

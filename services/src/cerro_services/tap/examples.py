@@ -12,6 +12,7 @@ from cerro_services.context import Context
 from cerro_services.errors import CerroError
 from cerro_services.release import Column, Example
 from cerro_services.release.model import TableModel
+from cerro_services.tap.places import Places
 from cerro_services.tap.tapschema import SCHEMA, Schema, View, identifier, qualified
 from cerro_services.tap.views import Views
 
@@ -41,6 +42,7 @@ class Examples:
         self._context = context
         self._views = views
         self._lock = Lock()
+        self._places = Places(context, views)
         self._made: WeakKeyDictionary[Catalogue, tuple[Example, ...]] = WeakKeyDictionary()
 
     def of(self, seen: View) -> tuple[Example, ...]:
@@ -82,7 +84,7 @@ class Examples:
     def _derived(self, seen: View, schema: Schema) -> Iterator[Example]:
         placed = [table for table in schema.tables if table.ra and table.dec and table.key]
         if placed:
-            first, place = placed[0], self._place(seen, schema, placed[0])
+            first, place = placed[0], self._places.of(seen, schema, placed[0])
             if place is not None:
                 yield _cone(schema, first, *place)
                 if len(placed) > 1:
@@ -95,15 +97,6 @@ class Examples:
             if kind is not None:
                 yield _groups(schema, table, kind)
                 break
-
-    def _place(self, seen: View, schema: Schema, table: TableModel) -> tuple[float, float] | None:
-        ra, dec = identifier(table.ra or ""), identifier(table.dec or "")
-        # The names are those of the model, written as ADQL needs them.
-        name = qualified(schema.name, table.name)
-        row = self._row(seen, f"SELECT TOP 1 {ra}, {dec} FROM {name}")  # noqa: S608
-        if row is None or None in row:
-            return None
-        return round(float(str(row[0])), 3), round(float(str(row[1])), 3)
 
     def _curve(self, seen: View, schema: Schema) -> Example | None:
         """Make the light curve of one object, if a table has times and fluxes of another's rows."""
@@ -118,8 +111,7 @@ class Examples:
                 continue  # The rows of that target are exposures, not objects.
             name = qualified(schema.name, table.name)
             column = identifier(key.from_columns[0])
-            one = f"SELECT TOP 1 {column} FROM {name} WHERE {column} IS NOT NULL"  # noqa: S608
-            row = self._row(seen, one)
+            row = self._places.row(seen, schema, table, key.from_columns[0])
             if row is None or not isinstance(row[0], int):
                 continue
             band = next((c for c in table.columns if c.name == "band"), None)
@@ -132,19 +124,6 @@ class Examples:
                 f"All measurements in {name} of the row of {target.name} that {column} names, "
                 "in the order of time.",
             )
-        return None
-
-    def _row(self, seen: View, adql: str) -> tuple[object, ...] | None:
-        try:
-            stream = self._context.engine.stream(self._views.query(seen, adql), limit=1)
-            try:
-                for batch in stream:
-                    if batch.num_rows:
-                        return tuple(column[0].as_py() for column in batch.columns)
-            finally:
-                stream.close()
-        except (CerroError, OSError) as error:
-            log.warning("no example could be made by %s: %s", adql, error)
         return None
 
     def _compiles(self, seen: View, example: Example) -> bool:

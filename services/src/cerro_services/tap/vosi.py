@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lxml import etree
 
 from cerro_services.adql.functions import GEOMETRY, USER_DEFINED
 from cerro_services.formats import FORMATS
-from cerro_services.voxml import NAMESPACES, add, document, root
+from cerro_services.voxml import add, document, root
 
 STANDARD = "ivo://ivoa.net/std/TAP"
 BASIC = "ivo://ivoa.net/sso#BasicAA"
@@ -84,7 +83,10 @@ def add_tap(parent: etree._Element, url: str, limits: TapLimits) -> etree._Eleme
         What the caller may use.
     """
     made = add(parent, "capability", None, {"standardID": STANDARD}, kind="tr:TableAccess")
+    # One for those who ask without a token, and one for those who have one: an interface has one
+    # method at most (VOResource 1.1 §2.2.2).
     add_interface(made, url, use="base", standard="1.1")
+    add_interface(made, url, use="base", standard="1.1", security=BASIC)
     _language(made)
     for form in FORMATS:
         output = add(made, "outputFormat", None, {"ivo-id": form.ivo_id})
@@ -131,8 +133,9 @@ def add_interface(
     standard: str | None = None,
     version: str | None = None,
     result: str | None = None,
+    security: str | None = None,
 ) -> etree._Element:
-    """Add an interface with all ways to say who one is.
+    """Add an interface.
 
     Parameters
     ----------
@@ -150,14 +153,15 @@ def add_interface(
         Version of an interface that is not the standard's own.
     result
         Content-Type of what comes.
+    security
+        How one says who one is; by default nobody needs to. That Bearer is taken too has no name
+        in SSO 2.0: the challenges say it.
     """
     attributes = {"role": "std" if standard else None, "version": standard or version}
     made = add(parent, "interface", None, attributes, kind=kind)
     add(made, "accessURL", url, {"use": use})
-    # Nobody needs a token. A lone anonymous method would be the same as none at all, and that
-    # Bearer is taken too has no name in SSO 2.0: the challenges say it.
-    add(made, "securityMethod")
-    add(made, "securityMethod", None, {"standardID": BASIC})
+    if security is not None:
+        add(made, "securityMethod", None, {"standardID": security})
     if kind == "vs:ParamHTTP":
         add(made, "queryType", "GET")
         if standard:
@@ -165,11 +169,6 @@ def add_interface(
         if result:
             add(made, "resultType", result)
     return made
-
-
-def declared(types: Sequence[str]) -> dict[str, str]:
-    """Give the prefixes that the values of ``xsi:type`` need."""
-    return {prefix: NAMESPACES[prefix] for prefix in types}
 
 
 def _language(parent: etree._Element) -> None:

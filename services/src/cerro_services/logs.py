@@ -1,0 +1,93 @@
+"""Logs: one line for each event, JSON where no person looks on, and never a token."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SECRET = re.compile(
+    r"(?i)\b(bearer|basic|token)(\s+)[\w.~+/=-]{6,}|\b((?:access_)?token=|password=)[^\s&'\"]+"
+    r"|://[^\s/@:]+:[^\s/@]+@"
+)
+_SECRETS = frozenset({"authorization", "token", "password", "cookie"})
+_LONGEST = 2000
+"""Characters of a text that is logged."""
+
+
+def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
+    """Send all logs of this process to one place in one form.
+
+    Parameters
+    ----------
+    level
+        debug, info, warning or error.
+    stream
+        Where to; stderr by default. Lines are JSON unless it is a terminal.
+    """
+    target = stream if stream is not None else sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    last: list[Processor]
+    if target.isatty():
+        last = [structlog.dev.ConsoleRenderer()]
+    else:
+        last = [structlog.processors.format_exc_info, without_secrets]
+        last.append(structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                without_secrets,
+                *last,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in ("httpx", "httpcore", "huey"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take tokens and passwords out of an event, and cut texts that are very long."""
+    return {
+        key: "…" if key.lower() in _SECRETS and value else _told(value)
+        for key, value in event.items()
+    }
+
+
+def _told(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    told = _SECRET.sub(_masked, value)
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}… ({len(told):,} characters)"
+
+
+def _masked(match: re.Match[str]) -> str:
+    if match[1]:
+        return f"{match[1]}{match[2]}…"
+    return f"{match[3]}…" if match[3] else "://…@"

@@ -1,0 +1,99 @@
+"""/metrics: what all processes of the services have counted, for Prometheus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import REGISTRY, Collector
+
+from cerro_services.release import ReleaseStore
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def prepare(folder: Path) -> None:
+    """Let all processes that this one starts, and others of the platform, count together.
+
+    Must run before anything that counts is imported.
+
+    Parameters
+    ----------
+    folder
+        Where they keep their counts. Those of processes that are gone are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdigit() and not _lives(int(pid)):
+            path.unlink(missing_ok=True)
+    os.environ[_FOLDER] = str(folder)
+
+
+def router(store: ReleaseStore, gauges: Iterable[Callable[[], Metric]] = ()) -> APIRouter:
+    """Make the route. The front door does not lead to it.
+
+    Parameters
+    ----------
+    store
+        The releases.
+    gauges
+        What is measured when Prometheus asks.
+    """
+    routes = APIRouter(tags=["health"])
+    measured = (lambda: _releases(store), *gauges)
+
+    @routes.api_route(
+        "/metrics", methods=["GET", "HEAD"], summary="Counters and times, for Prometheus"
+    )
+    def metrics() -> Response:
+        registry = CollectorRegistry()
+        if _FOLDER in os.environ:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            registry.register(_Gauges(measured))
+            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        registry.register(_Gauges(measured))
+        text = generate_latest(REGISTRY) + generate_latest(registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+class _Gauges(Collector):
+    """Measures when asked, so that nothing need be kept up to date."""
+
+    def __init__(self, measured: Iterable[Callable[[], Metric]]) -> None:
+        self._measured = measured
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        for measure in self._measured:
+            yield measure()
+
+
+def _releases(store: ReleaseStore) -> Metric:
+    rows = GaugeMetricFamily(
+        "cerro_release_rows", "Rows of the tables of each release", labels=["release", "version"]
+    )
+    for release in store.published():
+        total = sum(table.nrows for table in release.tables.values())
+        rows.add_metric([release.name, release.version], total)
+    return rows
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
