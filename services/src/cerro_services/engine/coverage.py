@@ -27,6 +27,8 @@ _CELL = 58.6
 """Side of a HEALPix cell of order 0 in degrees; each order halves it."""
 _WIDEST = 45.0
 """Degrees; a wider region spares little of the sky, and mocpy's cover of wide circles has gaps."""
+_WIDE = 5.0
+"""Degrees; wider circles about many positions are not told apart."""
 _MARGIN = 1e-7
 """Degrees by which a circle is widened, so that rounding loses no row at its edge."""
 
@@ -55,6 +57,48 @@ def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES) -> Ranges | Non
     if found is None:
         return None
     return merge(found.to_depth29_ranges.astype(np.int64), limit)
+
+
+def cover_circles(
+    lon: npt.NDArray[np.float64], lat: npt.NDArray[np.float64], radius: float
+) -> Ranges | None:
+    """Give the cells that may hold rows within a distance of any of some positions.
+
+    Parameters
+    ----------
+    lon, lat : ndarray, shape (n,)
+        Positions in degrees; those that are no places on the sky are passed over.
+    radius
+        Distance in degrees.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, 2), or None
+        Half-open ranges of order-29 cells, sorted and apart; None where the circles are so large
+        that they spare little of the sky.
+    """
+    from astropy import units
+    from astropy.coordinates import Latitude, Longitude
+    from mocpy import MOC
+
+    places = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90.0)
+    lon, lat = lon[places] % 360.0, lat[places]
+    if radius < 0 or not len(lon):
+        return np.empty((0, 2), np.int64)
+    if radius > _WIDE:
+        return None
+    # Cells of some times the radius: a circle is then in one or few of them.
+    depth = max(0, min(_DEEPEST, int(math.log2(_CELL / max(radius, 1e-5))) - 2))
+    found = MOC.from_cones(
+        Longitude(lon, units.deg, copy=False),
+        Latitude(lat, units.deg, copy=False),
+        radius=(radius + _MARGIN) * units.deg,
+        max_depth=depth,
+        delta_depth=2,
+        union_strategy="small_cones",
+        n_threads=1,
+    )
+    return np.asarray(found.to_depth29_ranges).astype(np.int64)
 
 
 def merge(ranges: Ranges, limit: int) -> Ranges:

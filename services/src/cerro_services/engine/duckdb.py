@@ -35,7 +35,9 @@ from cerro_services.engine.base import (
 )
 from cerro_services.engine.coverage import warm
 from cerro_services.engine.functions import register
-from cerro_services.engine.reading import plan
+from cerro_services.engine.mapped import Files
+from cerro_services.engine.picking import Picker
+from cerro_services.engine.reading import Reading, plan
 from cerro_services.errors import CerroError
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class DuckDBEngine:
         limits = limits or Limits()
         folders = [f"{folder.resolve()}/" for folder in releases]
         self._threads = limits.threads
+        self._picker = Picker(Files())
         self._wide = _locked(folders, limits.memory, limits.threads, limits.spill)
         self._little = _locked(folders, _LITTLE_MEMORY, 1, limits.spill)
 
@@ -101,7 +104,13 @@ class DuckDBEngine:
             A connection of the query's own, and the SQL to run on it.
         """
         needed = query.needed(limit)
-        readings = [plan(scan, needed, self._fetch) for scan in query.scans]
+        picked = self._picker.pick(query.scans, needed)
+        readings = [
+            Reading(f"m{scan.number}", picked[scan.number].num_rows, picked[scan.number])
+            if scan.number in picked
+            else plan(scan, needed, self._fetch)
+            for scan in query.scans
+        ]
         little = sum(reading.rows for reading in readings) <= _LITTLE
         cursor = (self._little if little else self._wide).cursor()
         if not little:

@@ -26,6 +26,7 @@ from cerro_services.release.manifest import TableManifest
 from cerro_services.release.model import TableModel
 from cerro_services.release.progress import Progress
 from cerro_services.release.readers import TableSource, open_sources
+from cerro_services.release.services import check_services
 from cerro_services.release.store import DRAFT, NAME, ReleaseStore, schema_path
 from cerro_services.release.writer import Writer
 
@@ -102,6 +103,7 @@ class Drafts:
             stored = schema.read(schema_path(draft, about.name))
             schema.check_storable(stored, schema_file)
             check_access(about, stored.tables)
+            check_services(about.services, stored.tables)
             write_text(draft / "release.yaml", about.to_yaml())
             sync(draft.parent)
         return draft
@@ -212,9 +214,13 @@ class Drafts:
         scratch = (self.scratch or catalogs) / f".{draft.parent.name}.{table.name}.scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         try:
-            files = Writer(table, partial, scratch, self.layout, self.progress).write(matched)
+            writer = Writer(table, partial, scratch, self.layout, self.progress)
+            files = writer.write(matched)
             rows = sum(file.rows for file in files if file.kind == "data")
-            TableManifest(table.name, rows, marks, inputs, files, manifest.now()).write(partial)
+            order = writer.order[0] if writer.order else None
+            TableManifest(
+                table.name, rows, marks, inputs, files, manifest.now(), order, manifest.FORMAT
+            ).write(partial)
             sync_tree(partial)
             replace_folder(partial, target)
         finally:

@@ -75,11 +75,14 @@ class Catalog:
         Its partitions, in order of their position on the sky.
     indexes
         By column: the Parquet file with that column and ``_healpix_29``, sorted; see `locate`.
+    sorted_by
+        The column that the rows of each file, and the files, are sorted by; None if there is none.
     """
 
     root: Path
     files: tuple[Partition, ...]
     indexes: Mapping[str, Path] = field(default_factory=dict)
+    sorted_by: str | None = None
 
     @property
     def nrows(self) -> int:
@@ -186,6 +189,7 @@ class Catalog:
                     if f["kind"] == "data"
                 ),
                 {f["column"]: root / f["path"] for f in document["files"] if f["kind"] == "index"},
+                document.get("sorted_by"),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(

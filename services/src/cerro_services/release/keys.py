@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from cerro_services.release.errors import DataError, ReleaseError
 from cerro_services.release.files import is_disk_full
-from cerro_services.release.layout import writer_options
+from cerro_services.release.layout import marked, writer_options
 from cerro_services.release.model import SPATIAL_INDEX
 
 ORDINAL = "__cerro_ordinal"
@@ -187,8 +187,8 @@ def _write(
     check: UniqueCheck | None = None,
 ) -> int:
     stored = pq.read_schema(source)
-    schema = pa.schema([stored.field(name) for name in columns])
-    options = writer_options(schema, sorted_by=columns[0])
+    schema = marked(pa.schema([stored.field(name) for name in columns]))
+    options = writer_options(schema.empty_table(), sorted_by=columns[0], looked_up=columns)
     target.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
     with pq.ParquetWriter(target, schema, **options) as writer:

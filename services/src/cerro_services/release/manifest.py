@@ -16,6 +16,9 @@ from cerro_services.release.hats import MANIFEST
 from cerro_services.release.model import TableModel
 from cerro_services.release.readers import TableSource
 
+FORMAT = 2
+"""Of the layout that is written; see `TableManifest`."""
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -70,6 +73,12 @@ class TableManifest:
         The files.
     created
         When it was written (ISO 8601, UTC).
+    sorted_by
+        The column that rows are sorted by; None of tables without order, and of those without
+        positions that were written before this was noted.
+    format
+        Of the layout: 1 has several pages in a row group and compresses everything; 2 has one page
+        a column and leaves numbers as they are where they compress badly. Both are read.
     """
 
     table: str
@@ -78,6 +87,8 @@ class TableManifest:
     inputs: list[dict[str, Any]]
     files: list[StoredFile]
     created: str
+    sorted_by: str | None = None
+    format: int = 1
 
     def write(self, folder: Path) -> None:
         """Write the manifest into the table's folder."""

@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from cerro_services.release import hatsmeta, keys
 from cerro_services.release.conform import Conformer, Matched
 from cerro_services.release.files import sync
-from cerro_services.release.layout import Layout, writer_options
+from cerro_services.release.layout import Layout, marked, writer_options
 from cerro_services.release.manifest import StoredFile
 from cerro_services.release.model import SPATIAL_INDEX, TableModel
 from cerro_services.release.partitions import Tile, divide
@@ -77,6 +76,23 @@ class Writer:
             return self._write_spatial(files)
         return self._write_plain(files)
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that rows are sorted by.
+
+        Without a position, rows of one key lie together, or those of one object that a foreign key
+        names, so that they can be looked up.
+        """
+        if self.table.ra is not None:
+            return (SPATIAL_INDEX,)
+        return self.table.key or self.table.indexes[:1]
+
+    @property
+    def looked_up(self) -> set[str]:
+        """The columns whose single values are asked for."""
+        positions = {self.table.ra, self.table.dec} - {None}
+        return {*self.table.key, *self.table.indexes, *map(str, positions)}
+
     # ---- reading ------------------------------------------------------------------------------
 
     def _rows(self, files: Sequence[Matched], ordinals: keys.Ordinals) -> Iterator[pa.RecordBatch]:
@@ -121,7 +137,6 @@ class Writer:
     def _write_tiles(
         self, runs: SortedRuns, tiles: Sequence[Tile], schema: pa.Schema
     ) -> tuple[list[StoredFile], list[pq.FileMetaData]]:
-        options = writer_options(schema, sorted_by=SPATIAL_INDEX)
         results: dict[int, tuple[StoredFile, pq.FileMetaData]] = {}
         running: dict[Future[tuple[StoredFile, pq.FileMetaData]], int] = {}
         workers = min(4, os.cpu_count() or 1)
@@ -140,7 +155,7 @@ class Writer:
                 for number, tile in enumerate(tiles):
                     # Bounded, so that a failure ends soon and memory holds few partitions.
                     collect(until=workers - 1)
-                    running[pool.submit(self._write_tile, runs, tile, schema, options)] = number
+                    running[pool.submit(self._write_tile, runs, tile, schema)] = number
                 collect(until=0)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -149,14 +164,15 @@ class Writer:
         return [file for file, _ in ordered], [footer for _, footer in ordered]
 
     def _write_tile(
-        self, runs: SortedRuns, tile: Tile, schema: pa.Schema, options: dict[str, Any]
+        self, runs: SortedRuns, tile: Tile, schema: pa.Schema
     ) -> tuple[StoredFile, pq.FileMetaData]:
         rows = runs.rows(tile.lo, tile.hi) if tile.nrows else schema.empty_table()
         path = self.folder / tile.path
         path.parent.mkdir(parents=True, exist_ok=True)
         collector: list[pq.FileMetaData] = []
+        options = writer_options(rows, sorted_by=SPATIAL_INDEX, looked_up=self.looked_up)
         pq.write_table(
-            rows,
+            rows.cast(marked(schema)),
             path,
             row_group_size=self.layout.row_group,
             metadata_collector=collector,
@@ -206,8 +222,8 @@ class Writer:
     def _by_key(
         self, everything: keys.KeyColumns, ordinals: keys.Ordinals, schema: pa.Schema
     ) -> Iterator[pa.Table]:
-        """Give all rows sorted by key, or as they came if there is none."""
-        order = ", ".join(keys.quoted(c) for c in (*self.table.key, keys.ORDINAL))
+        """Give all rows in order, or as they came if nothing orders them."""
+        order = ", ".join(keys.quoted(c) for c in (*self.order, keys.ORDINAL))
         check = keys.UniqueCheck(self.table.key, ordinals) if self.table.key else None
         with keys.sorter(self.scratch, self.layout.memory) as connection:
             query = f"SELECT * FROM read_parquet(?) ORDER BY {order}"  # noqa: S608
@@ -224,8 +240,8 @@ class _Parts:
     def __init__(self, writer: Writer, schema: pa.Schema, limit: int) -> None:
         self._folder, self._schema, self._limit = writer.folder, schema, limit
         self._row_group = writer.layout.row_group
-        key = writer.table.key
-        self._options = writer_options(schema, sorted_by=key[0] if key else None)
+        self._sorted_by = writer.order[0] if writer.order else None
+        self._looked_up = writer.looked_up
         self._stored: list[StoredFile] = []
         self._open: pq.ParquetWriter | None = None
         self._rows = 0
@@ -240,9 +256,10 @@ class _Parts:
             if self._open is None:
                 path = self._folder / self._path
                 path.parent.mkdir(exist_ok=True)
-                self._open = pq.ParquetWriter(path, self._schema, **self._options)
+                options = writer_options(rows, sorted_by=self._sorted_by, looked_up=self._looked_up)
+                self._open = pq.ParquetWriter(path, marked(self._schema), **options)
             some = rows.slice(start, self._row_group)
-            self._open.write_table(some, row_group_size=self._row_group)
+            self._open.write_table(some.cast(marked(self._schema)), row_group_size=self._row_group)
             self._rows += some.num_rows
             if self._rows >= self._limit:
                 self._end()

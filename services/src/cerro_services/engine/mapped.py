@@ -1,0 +1,307 @@
+"""Single rows straight from Parquet files, without reading whole row groups.
+
+The writer of releases leaves positions, keys and most other numbers uncompressed, with one page a
+column in each row group (`cerro_services.release.layout`). Such a column lies in the file as an
+array: here it is mapped into memory, so that ranges of the sorted column are found by binary
+search and the values of some rows are taken without decoding the rest. Columns that are stored in
+another way are decoded by pyarrow, of the row groups that are touched.
+
+Files of an older layout, or of another writer, are not mapped; DuckDB reads them.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cerro_services.release.layout import PAGES
+
+Integers = npt.NDArray[np.int64]
+
+_PHYSICAL = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
+_HEADER = 256
+"""Bytes of a page's header and levels at most; more means that a chunk is not as expected."""
+_CHUNKS = 400_000
+"""Column chunks whose place is remembered, over all files; each takes some hundred bytes."""
+
+
+class ChangedError(OSError):
+    """A published file is not what it was."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Rows of one file.
+
+    Parameters
+    ----------
+    file
+        The file.
+    groups
+        Row groups that hold them, in order.
+    starts, stops
+        For each of these groups: half-open ranges of rows, counted from the group's first row,
+        sorted and apart.
+    rows
+        Their number.
+    """
+
+    file: MappedFile
+    groups: tuple[int, ...]
+    starts: tuple[Integers, ...]
+    stops: tuple[Integers, ...]
+    rows: int
+
+
+class MappedFile:
+    """One Parquet file, mapped into memory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sorted_by
+        The column that its rows are sorted by.
+    """
+
+    def __init__(self, path: Path, sorted_by: str) -> None:
+        self.path = path
+        self.meta = pq.read_metadata(path)
+        schema = self.meta.schema.to_arrow_schema()
+        self.schema = schema
+        self.sorted_by = sorted_by
+        self._columns = {self.meta.schema.column(i).path: i for i in range(self.meta.num_columns)}
+        groups = range(self.meta.num_row_groups)
+        self.sizes = np.array([self.meta.row_group(g).num_rows for g in groups], np.int64)
+        self._paged = (schema.metadata or {}).get(PAGES) == b"one"
+        self._places: dict[str, tuple[Integers, np.dtype[Any]] | None] = {}
+        with path.open("rb") as file:
+            self.stamp = _stamp(path)
+            self._map = np.frombuffer(
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8
+            )
+        self.lows, self.highs = self._bounds()
+
+    @property
+    def chunks(self) -> int:
+        """Number of column chunks."""
+        return int(self.meta.num_row_groups * self.meta.num_columns)
+
+    def check(self) -> None:
+        """Make sure that the file is still as it was: reading past a new end would be fatal.
+
+        Raises
+        ------
+        ChangedError
+            It has changed, though published files never do.
+        """
+        if _stamp(self.path) != self.stamp:
+            raise ChangedError(f"{self.path} has changed since it was published.")
+
+    def is_searchable(self) -> bool:
+        """Whether rows can be found by the sorted column."""
+        place = self._place(self.sorted_by)
+        return place is not None and bool((place[0] >= 0).all())
+
+    def find(self, ranges: Integers) -> Spans:
+        """Find the rows whose value of the sorted column lies in some ranges.
+
+        Parameters
+        ----------
+        ranges
+            Half-open, sorted and apart, shape (n, 2).
+        """
+        lo, hi = ranges[:, 0], ranges[:, 1]
+        firsts = np.searchsorted(hi, self.lows, side="right")
+        lasts = np.searchsorted(lo, self.highs, side="right")
+        groups, starts, stops, total = [], [], [], 0
+        for group in np.flatnonzero(firsts < lasts).tolist():
+            first, last = firsts[group], lasts[group]
+            values = self.values(self.sorted_by, group)
+            if last - first == 1 and lo[first] <= values[0] and hi[first] > values[-1]:
+                begin, end = np.zeros(1, np.int64), np.array([len(values)], np.int64)
+            else:
+                begin = values.searchsorted(lo[first:last])
+                end = values.searchsorted(hi[first:last])
+                some = begin < end
+                begin, end = begin[some], end[some]
+            if len(begin):
+                groups.append(group)
+                starts.append(begin)
+                stops.append(end)
+                total += int((end - begin).sum())
+        return Spans(self, tuple(groups), tuple(starts), tuple(stops), total)
+
+    def values(self, column: str, group: int) -> npt.NDArray[Any]:
+        """Give the values of a mapped column in a row group, in place."""
+        place = self._place(column)
+        assert place is not None
+        offset, dtype = int(place[0][group]), place[1]
+        return self._map[offset : offset + int(self.sizes[group]) * dtype.itemsize].view(dtype)
+
+    def is_mapped(self, column: str, groups: Sequence[int]) -> bool:
+        """Whether a column of some row groups can be taken without decoding."""
+        place = self._place(column)
+        return place is not None and bool((place[0][list(groups)] >= 0).all())
+
+    def take(self, spans: Spans, columns: Sequence[str]) -> pa.Table:
+        """Give some columns of some rows, in their order in the file."""
+        plain = [name for name in columns if self.is_mapped(name, spans.groups)]
+        rest = [name for name in columns if name not in plain]
+        pieces: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in plain}
+        picked: list[Integers] = []
+        before = 0
+        for group, starts, stops in zip(spans.groups, spans.starts, spans.stops, strict=True):
+            few = len(starts) <= _FEW
+            rows = None if few and not rest else _rows(starts, stops)
+            for name in plain:
+                values = self.values(name, group)
+                if few:
+                    pieces[name] += [
+                        values[a:b] for a, b in zip(starts.tolist(), stops.tolist(), strict=True)
+                    ]
+                else:
+                    pieces[name].append(values[rows])
+            if rest:
+                assert rows is not None
+                picked.append(rows + before)
+                before += int(self.sizes[group])
+        arrays: dict[str, Any] = {
+            name: self._array(name, np.concatenate(pieces[name])) for name in plain
+        }
+        if rest:
+            decoded = self._decode(spans.groups, rest).take(pa.array(np.concatenate(picked)))
+            arrays |= {name: _flat(decoded[name], self.schema.field(name).type) for name in rest}
+        schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
+        return pa.table([arrays[name] for name in columns], schema)
+
+    def rest(self, columns: Iterable[str], groups: Sequence[int]) -> list[str]:
+        """Give the columns that must be decoded."""
+        return [name for name in columns if not self.is_mapped(name, groups)]
+
+    def _decode(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        text = [n for n in columns if pa.types.is_string(self.schema.field(n).type)]
+        with pq.ParquetFile(self.path, metadata=self.meta, read_dictionary=text) as file:
+            return file.read_row_groups(
+                list(groups), columns=list(columns), use_threads=len(groups) * len(columns) > _MANY
+            )
+
+    def _array(self, name: str, values: npt.NDArray[Any]) -> pa.Array:
+        kind = self.schema.field(name).type
+        array = pa.array(values)
+        if array.type == kind:
+            return array
+        return array.view(kind) if pa.types.is_timestamp(kind) else array.cast(kind)
+
+    def _place(self, column: str) -> tuple[Integers, np.dtype[Any]] | None:
+        """Give where the values of a column begin in each row group; -1 where they are encoded."""
+        if column in self._places:
+            return self._places[column]
+        found = None
+        number = self._columns.get(column)
+        kind = None if number is None else self.meta.schema.column(number).physical_type
+        if self._paged and number is not None and kind in _PHYSICAL:
+            dtype = np.dtype(_PHYSICAL[kind])
+            offsets = [self._offset(g, number, dtype) for g in range(len(self.sizes))]
+            found = np.array(offsets, np.int64), dtype
+        self._places[column] = found
+        return found
+
+    def _offset(self, group: int, number: int, dtype: np.dtype[Any]) -> int:
+        chunk = self.meta.row_group(group).column(number)
+        known = chunk.statistics
+        size = int(self.sizes[group]) * dtype.itemsize
+        before = chunk.total_compressed_size - size
+        plain = (
+            chunk.compression == "UNCOMPRESSED"
+            and set(chunk.encodings) <= {"PLAIN", "RLE"}
+            and not chunk.has_dictionary_page
+            and known is not None
+            and known.null_count == 0
+            and 0 < before <= _HEADER
+        )
+        return int(chunk.data_page_offset + before) if plain else -1
+
+    def _bounds(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Give the least and greatest value of the sorted column in each row group."""
+        number = self._columns.get(self.sorted_by)
+        groups = range(len(self.sizes))
+        found = (
+            []
+            if number is None
+            else [self.meta.row_group(g).column(number).statistics for g in groups]
+        )
+        if not all(s is not None and s.has_min_max for s in found):
+            self._places[self.sorted_by] = None
+            found = []
+        return (
+            np.array([s.min for s in found]),
+            np.array([s.max for s in found]),
+        )
+
+
+class Files:
+    """The mapped files, the most recently used of them kept."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[tuple[Path, str], MappedFile] = OrderedDict()
+        self._chunks = 0
+
+    def get(self, path: Path, sorted_by: str) -> MappedFile:
+        """Give a file.
+
+        Raises
+        ------
+        OSError, pyarrow.ArrowException
+            It cannot be read, or has changed.
+        """
+        key = path, sorted_by
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+        if found is not None:
+            found.check()
+            return found
+        found = MappedFile(path, sorted_by)
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = found
+                self._chunks += found.chunks
+                while self._chunks > _CHUNKS and len(self._known) > 1:
+                    _, old = self._known.popitem(last=False)
+                    self._chunks -= old.chunks
+        return found
+
+
+_MANY = 16
+"""Column chunks that are worth waking other threads for."""
+_FEW = 8
+"""Up to this many ranges of a row group are cut out; more are gathered row by row."""
+
+
+def _rows(starts: Integers, stops: Integers) -> Integers:
+    """Write ranges out: the numbers of all their rows."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
