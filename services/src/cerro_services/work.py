@@ -18,7 +18,6 @@ def work(log_level: str) -> None:
     """
     from cerro_services.config import load
     from cerro_services.errors import CerroError
-    from cerro_services.kinds import kinds
     from cerro_services.uws.worker import Worker
 
     logging.basicConfig(
@@ -26,6 +25,6 @@ def work(log_level: str) -> None:
     )
     logging.getLogger("huey").setLevel(logging.WARNING)
     try:
-        Worker(load(), kinds).run()
+        Worker(load(), "cerro_services.kinds").run()
     except (CerroError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from cerro_services.config import Settings
 from cerro_services.context import Context
 from cerro_services.errors import CerroError
-from cerro_services.uws.kinds import Kind, Kinds, ResultTooLargeError, Task
+from cerro_services.uws.kinds import Kind, ResultTooLargeError, Task, kinds_of
 from cerro_services.uws.model import Failure, Job, Progress, Result
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class Failed:
     failure: Failure
 
 
-def serve(connection: Connection, settings: Settings, kinds: Kinds, log_level: int) -> None:
+def serve(connection: Connection, settings: Settings, kinds: str, log_level: int) -> None:
     """Run jobs until the worker closes the connection or dies.
 
     Parameters
@@ -101,7 +101,7 @@ def serve(connection: Connection, settings: Settings, kinds: Kinds, log_level: i
     settings
         What this process is told.
     kinds
-        Makes the kinds of jobs.
+        The module that has all kinds of jobs.
     log_level
         What is logged.
     """
@@ -115,7 +115,7 @@ def serve(connection: Connection, settings: Settings, kinds: Kinds, log_level: i
     if settings.spill is not None:
         shutil.rmtree(settings.spill, ignore_errors=True)
     context = Context.build(settings)
-    known = kinds(context)
+    known = kinds_of(kinds, context)
     context.engine.warm()
     for kind in known.values():
         try:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cerro_services.config import Settings
 from cerro_services.uws.child import Done, Failed, Order, Ready, Stop, serve
-from cerro_services.uws.kinds import Kinds
 from cerro_services.uws.model import Progress
 
 log = logging.getLogger(__name__)
@@ -44,10 +43,16 @@ class StoppedError(Exception):
         self.late = late
 
 
-def starter() -> ForkServerContext:
-    """Give what starts processes: copies of one that has loaded everything and done nothing yet."""
+def starter(kinds: str) -> ForkServerContext:
+    """Give what starts processes: copies of one that has loaded everything and done nothing yet.
+
+    Parameters
+    ----------
+    kinds
+        The module that has all kinds of jobs.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cerro_services.uws.child", "cerro_services.kinds"])
+    context.set_forkserver_preload(["cerro_services.uws.child", kinds])
     return context
 
 
@@ -61,13 +66,13 @@ class Child:
     settings
         What the process is told.
     kinds
-        Makes the kinds of jobs.
+        The module that has all kinds of jobs.
     number
         Which of the worker's processes it is.
     """
 
     def __init__(
-        self, start: ForkServerContext, settings: Settings, kinds: Kinds, number: int
+        self, start: ForkServerContext, settings: Settings, kinds: str, number: int
     ) -> None:
         spill = settings.spill
         if spill is not None:

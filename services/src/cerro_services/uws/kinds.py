@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -209,5 +210,16 @@ class Kind:
     warm: Callable[[], None] = field(default=lambda: None)
 
 
-Kinds = Callable[[Context], Mapping[str, Kind]]
-"""Makes all kinds of jobs from what a process shares."""
+def kinds_of(module: str, context: Context) -> Mapping[str, Kind]:
+    """Make all kinds of jobs.
+
+    Parameters
+    ----------
+    module
+        A module with the function ``kinds``; by its name, so that the worker itself, which runs
+        none, need not load what they need.
+    context
+        What the process shares.
+    """
+    found: Mapping[str, Kind] = import_module(module).kinds(context)
+    return found

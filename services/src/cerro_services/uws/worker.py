@@ -18,7 +18,6 @@ from cerro_services.database import connect
 from cerro_services.uws.child import Done, Order
 from cerro_services.uws.children import Child, ChildDiedError, StoppedError, starter
 from cerro_services.uws.files import Files
-from cerro_services.uws.kinds import Kinds
 from cerro_services.uws.model import Failure, Job, Phase, Progress
 from cerro_services.uws.queue import Queue
 from cerro_services.uws.store import JobStore, StoreUnavailableError
@@ -40,10 +39,10 @@ class Worker:
     settings
         What the process was told.
     kinds
-        Makes the kinds of jobs.
+        The module that has all kinds of jobs, in a function of the same name.
     """
 
-    def __init__(self, settings: Settings, kinds: Kinds) -> None:
+    def __init__(self, settings: Settings, kinds: str) -> None:
         self._settings = settings
         self._identity = this_worker()
         self._store = JobStore(connect(settings.database))
@@ -54,7 +53,7 @@ class Worker:
         self._stopping = threading.Event()
         self._running: dict[str, Job] = {}
         self._memory = TypeAdapter(ByteSize).validate_python(settings.job_memory)
-        start = starter()
+        start = starter(kinds)
         self._children = [
             Child(start, settings, kinds, number) for number in range(settings.job_processes)
         ]
