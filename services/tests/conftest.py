@@ -19,6 +19,7 @@ import psutil
 import pyarrow as pa
 import pytest
 import uvicorn
+import yaml
 from pyarrow import parquet
 
 from cerro_services.adql import Catalogue, compile_query
@@ -27,9 +28,10 @@ from cerro_services.config import Settings
 from cerro_services.engine import DuckDBEngine, Limits
 from cerro_services.release import ReleaseStore
 from cerro_services.release.access import Access
+from cerro_services.release.description import Description
 from cerro_services.release.draft import Drafts
 from cerro_services.release.publish import Publisher
-from cerro_services.release.description import Description
+from cerro_services.release.services import from_document
 from cerro_services.tap.tapschema import view
 
 ROWS = 30_000
@@ -38,6 +40,11 @@ TOKENS = {
     "member": {"name": "vera", "groups": ["data-rights"], "scopes": ["custom:read:tap"]},
     "writer": {
         "name": "grace",
+        "groups": ["team"],
+        "scopes": ["custom:read:tap", "custom:write:tables"],
+    },
+    "mate": {
+        "name": "edwin",
         "groups": ["team"],
         "scopes": ["custom:read:tap", "custom:write:tables"],
     },
@@ -99,6 +106,27 @@ tables:
   - {name: id, "@id": "#Secret.id", datatype: long, nullable: false}
   - {name: word, "@id": "#Secret.word", datatype: char, length: 32}
 """
+
+
+SERVICES = """\
+- name: cutout
+  table: Object
+  description: An image <around> an object.
+  standardID: ivo://ivoa.net/std/SODA#sync-1.0
+  accessURL: "{base}/api/cutout"
+  inputs:
+  - {name: ID, column: objectId}
+  - {name: POS, column: ra}
+  - {name: RADIUS, value: 0.01, datatype: double, unit: deg, ucd: phys.angSize, description: Half}
+- name: links
+  table: Object
+  standardID: ivo://ivoa.net/std/DataLink#links-1.1
+  contentType: application/x-votable+xml;content=datalink
+  accessURL: https://archive.example/links?release=sky
+  inputs:
+  - {name: ID, column: kind}
+"""
+"""What can be done with rows of ``sky.Object``, as release.yaml has it."""
 
 
 def sky() -> dict[str, pa.Table]:
@@ -163,7 +191,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, pa.Table]) -
     made = ReleaseStore(folder / "releases")
     drafts, publisher = Drafts(made), Publisher(made)
     access = Access.from_document({"default": "public", "tables": {"Secret": ["data-rights"]}})
-    drafts.create(Description("sky", "The sky", access), folder / "sky.yaml")
+    links = from_document(yaml.safe_load(SERVICES))
+    drafts.create(Description("sky", "The sky", access, services=links), folder / "sky.yaml")
     closed = Access.from_document(["data-rights"])
     drafts.create(Description("closed", "Closed", closed), folder / "closed.yaml")
     for name in rows:

@@ -9,9 +9,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cerro_services.formats.fields import STRINGS, Field
 from cerro_services.formats.frame import Input, Service
+from cerro_services.formats.sink import distinct
 
 MIME = "application/x-votable+xml"
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _ATTRIBUTES = ("arraysize", "unit", "ucd", "utype", "xtype")
 
 
@@ -68,7 +70,10 @@ def end(
         status = f'<INFO name="QUERY_STATUS" value="ERROR">{escape(_clean(error))}</INFO>\n'
     elif overflow:
         status = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n'
-    blocks = "".join(map(_service, services))
+    named = [_NO_NAME.sub("_", service.name) for service in services]
+    # An ID begins with a letter; those of columns are col_1, col_2 and so on.
+    idents = distinct([n if n[:1].isalpha() and n[:4] != "col_" else f"s_{n}" for n in named])
+    blocks = "".join(map(_service, services, idents))
     return f"</TABLE>\n{status}</RESOURCE>\n{blocks}</VOTABLE>\n"
 
 
@@ -111,7 +116,7 @@ def _id(number: int) -> str:
     return f"col_{number + 1}"
 
 
-def _service(service: Service) -> str:
+def _service(service: Service, ident: str) -> str:
     about = "".join(
         f'<PARAM name={quoteattr(_clean(n))} datatype="char" arraysize="*" '
         f"value={quoteattr(_clean(v))}/>\n"
@@ -122,7 +127,8 @@ def _service(service: Service) -> str:
         description = f"<DESCRIPTION>{escape(_clean(service.description))}</DESCRIPTION>\n"
     inputs = "".join(map(_input, service.inputs))
     return (
-        f'<RESOURCE type="meta" utype="adhoc:service" name={quoteattr(_clean(service.name))}>\n'
+        f'<RESOURCE ID="{ident}" type="meta" utype="adhoc:service" '
+        f"name={quoteattr(_clean(service.name))}>\n"
         f'{description}{about}<GROUP name="inputParams">\n{inputs}</GROUP>\n</RESOURCE>\n'
     )
 
