@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-NAMES = ("tap", "discovery")
+NAMES = ("tap", "cone", "registry", "discovery")
 
 
 @click.command()
@@ -23,16 +21,18 @@ def serve(names: tuple[str, ...], host: str, port: int, log_level: str) -> None:
     """
     import uvicorn
 
-    from cerro_services.app import create_app
+    from cerro_services import logs
     from cerro_services.config import load
+    from cerro_services.counting import prepare
     from cerro_services.errors import CerroError
 
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(log_level)
     try:
-        app = create_app(load(), names)
+        settings = load()
+        prepare(settings.home / "run" / "counts")
+        from cerro_services.app import create_app
+
+        app = create_app(settings, names)
     except (CerroError, OSError) as error:
         raise click.ClickException(str(error)) from error
     config = uvicorn.Config(
@@ -41,7 +41,7 @@ def serve(names: tuple[str, ...], host: str, port: int, log_level: str) -> None:
         port=port,
         loop="uvloop",
         http="httptools",
-        log_level=log_level,
+        log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=True,

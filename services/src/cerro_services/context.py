@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -74,7 +77,7 @@ class Context:
             ReleaseStore(settings.releases),
             _engine(settings),
             Callers(settings.hub_api_url, client, settings.token_cache),
-            ThreadPoolExecutor(settings.concurrent_queries + 8, thread_name_prefix="query"),
+            _Workers(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
             Slots(
                 settings.concurrent_queries,
@@ -122,3 +125,10 @@ def _folders(settings: Settings) -> list[Path]:
     for folder in brought:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return [settings.releases, *brought]
+
+
+class _Workers(ThreadPoolExecutor):
+    """Threads that know for which request they work, so that their log lines say it."""
+
+    def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return super().submit(copy_context().run, partial(fn, *args, **kwargs))

@@ -19,13 +19,13 @@ _LONGEST = 2000
 """Characters of a text that is logged."""
 
 
-def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
+def configure(level: str | int = "info", *, stream: TextIO | None = None) -> None:
     """Send all logs of this process to one place in one form.
 
     Parameters
     ----------
     level
-        debug, info, warning or error.
+        debug, info, warning or error, or the number of one.
     stream
         Where to; stderr by default. Lines are JSON unless it is a terminal.
     """
@@ -60,6 +60,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _plain,
                 without_secrets,
                 *last,
             ],
@@ -67,9 +68,15 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(level.upper() if isinstance(level, str) else level)
     for name in ("httpx", "httpcore", "huey"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop uvicorn's second, coloured text."""
+    event.pop("color_message", None)
+    return event
 
 
 def without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,27 +12,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 
+from cerro_services.counting import FOLDER
 from cerro_services.release import ReleaseStore
-
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-
-
-def prepare(folder: Path) -> None:
-    """Let all processes that this one starts, and others of the platform, count together.
-
-    Must run before anything that counts is imported.
-
-    Parameters
-    ----------
-    folder
-        Where they keep their counts. Those of processes that are gone are removed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.db"):
-        pid = path.stem.rpartition("_")[2]
-        if pid.isdigit() and not _lives(int(pid)):
-            path.unlink(missing_ok=True)
-    os.environ[_FOLDER] = str(folder)
 
 
 def router(store: ReleaseStore, gauges: Iterable[Callable[[], Metric]] = ()) -> APIRouter:
@@ -54,7 +34,7 @@ def router(store: ReleaseStore, gauges: Iterable[Callable[[], Metric]] = ()) -> 
     )
     def metrics() -> Response:
         registry = CollectorRegistry()
-        if _FOLDER in os.environ:
+        if FOLDER in os.environ:
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             registry.register(_Gauges(measured))
             return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -87,13 +67,3 @@ def _releases(store: ReleaseStore) -> Metric:
         total = sum(table.nrows for table in release.tables.values())
         rows.add_metric([release.name, release.version], total)
     return rows
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
 
@@ -16,15 +14,17 @@ def work(log_level: str) -> None:
     Settings are those of `cerro serve`. More than one worker may run, on one machine or several, if
     they share the database and the folder of jobs.
     """
+    from cerro_services import logs
     from cerro_services.config import load
+    from cerro_services.counting import prepare
     from cerro_services.errors import CerroError
-    from cerro_services.uws.worker import Worker
 
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("huey").setLevel(logging.WARNING)
+    logs.configure(log_level)
     try:
-        Worker(load(), "cerro_services.kinds").run()
+        settings = load()
+        prepare(settings.home / "run" / "counts")
+        from cerro_services.uws.worker import Worker
+
+        Worker(settings, "cerro_services.kinds").run()
     except (CerroError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -140,19 +140,19 @@ def _cone(schema: Schema, table: TableModel, ra: float, dec: float) -> Example:
     return Example(
         f"Cone in {name}",
         f"SELECT TOP 100 {columns}\nFROM {name}\n"
-        f"WHERE 1 = CONTAINS(POINT({_position(table)}), CIRCLE({ra}, {dec}, 0.1))",
+        f"WHERE 1 = CONTAINS({_point(table)}, CIRCLE('ICRS', {ra}, {dec}, 0.1))",
         f"Rows of {name} within 0.1 degrees of a place (ICRS, degrees).",
     )
 
 
 def _crossmatch(schema: Schema, a: TableModel, b: TableModel, ra: float, dec: float) -> Example:
     one, two = qualified(schema.name, a.name), qualified(schema.name, b.name)
-    apart = f"DISTANCE({_position(a, 'a')}, {_position(b, 'b')})"
+    apart = f"DISTANCE({_point(a, 'a')}, {_point(b, 'b')})"
     return Example(
         f"Crossmatch of {one} and {two}",
         f"SELECT TOP 100 a.{identifier(a.key[0])}, b.{identifier(b.key[0])} AS matched, "
         f"{apart} * 3600 AS separation\nFROM {one} AS a\nJOIN {two} AS b ON {apart} < 1 / 3600.0\n"
-        f"WHERE 1 = CONTAINS(POINT({_position(a, 'a')}), CIRCLE({ra}, {dec}, 0.05))",
+        f"WHERE 1 = CONTAINS({_point(a, 'a')}, CIRCLE('ICRS', {ra}, {dec}, 0.05))",
         f"Pairs of {one} and {two} within 1 arcsecond; the separation is in arcseconds.",
     )
 
@@ -174,9 +174,11 @@ def _shown(table: TableModel) -> list[Column]:
     return [table.column(name) for name in names]
 
 
-def _position(table: TableModel, alias: str | None = None) -> str:
+def _point(table: TableModel, alias: str | None = None) -> str:
+    """Write a table's position as ADQL 2.0 has it, so that every client takes it."""
     before = f"{alias}." if alias else ""
-    return f"{before}{identifier(table.ra or '')}, {before}{identifier(table.dec or '')}"
+    ra, dec = (before + identifier(name or "") for name in (table.ra, table.dec))
+    return f"POINT('ICRS', {ra}, {dec})"
 
 
 def _first(table: TableModel, ucd: str, word: str) -> Column | None:

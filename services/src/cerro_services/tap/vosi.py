@@ -83,10 +83,9 @@ def add_tap(parent: etree._Element, url: str, limits: TapLimits) -> etree._Eleme
         What the caller may use.
     """
     made = add(parent, "capability", None, {"standardID": STANDARD}, kind="tr:TableAccess")
-    # One for those who ask without a token, and one for those who have one: an interface has one
-    # method at most (VOResource 1.1 §2.2.2).
     add_interface(made, url, use="base", standard="1.1")
-    add_interface(made, url, use="base", standard="1.1", security=BASIC)
+    # An interface has one method at most (VOResource 1.1 §2.2.2), and TAP one standard interface.
+    add_interface(made, url, use="base", version="1.1", security=BASIC)
     _language(made)
     for form in FORMATS:
         output = add(made, "outputFormat", None, {"ivo-id": form.ivo_id})

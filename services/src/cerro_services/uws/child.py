@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from cerro_services import logs
 from cerro_services.config import Settings
 from cerro_services.context import Context
 from cerro_services.errors import CerroError
@@ -110,8 +111,7 @@ def serve(connection: Connection, settings: Settings, kinds: str, log_level: int
     with contextlib.suppress(OSError):
         # When memory runs out, a job goes before the service and the hub.
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(log_level)
     if settings.spill is not None:
         shutil.rmtree(settings.spill, ignore_errors=True)
     context = Context.build(settings)
