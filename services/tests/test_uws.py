@@ -475,3 +475,70 @@ def test_who_has_fewest_running_is_next(ada: Client, vera: Client) -> None:
     assert str(started["vera"]) < str(started["ada"])
     for client, address in ((ada, running[1]), (ada, later), (vera, hers)):
         client.http.delete(address)
+
+
+@pytest.mark.req("UWS-10")
+def test_an_estimate_tells_what_a_query_costs(anyone: Client, worked: Served) -> None:
+    def estimate(query: str, method: str = "GET") -> dict[str, Any]:
+        sent = {"LANG": "ADQL", "QUERY": query}
+        address = f"{worked.tap}/estimate"
+        answer = (
+            anyone.http.get(address, params=sent)
+            if method == "GET"
+            else anyone.http.post(address, data=sent)
+        )
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    every = estimate("SELECT AVG(flux) AS f FROM sky.Object")
+    assert every["rows_read"] == 30_000
+    assert every["tables"] == [{"name": "sky.Object", "rows": 30_000}]
+    assert every["bytes_read"] > 0
+    assert every["seconds"] > 0
+    assert every["mode"] == "sync"
+    cone = "SELECT ra FROM sky.Object WHERE DISTANCE(ra, dec, 10, -40) < 0.1"
+    assert estimate(cone, "POST")["rows_read"] < every["rows_read"]
+    wrong = anyone.get(
+        f"{worked.tap}/estimate", LANG="ADQL", QUERY="SELECT nothing FROM sky.Object"
+    )
+    assert wrong.status_code == 400
+    assert "nothing" in wrong.text
+
+
+@pytest.mark.req("UWS-6")
+def test_a_job_takes_its_uploads_along(anyone: Client, worked: Served) -> None:
+    query = "SELECT u.name, o.objectId FROM TAP_UPLOAD.mine AS u JOIN sky.Object AS o "
+    query += "ON o.objectId = u.id"
+    form = {"LANG": "ADQL", "QUERY": query, "UPLOAD": "mine,param:file", "RESPONSEFORMAT": "csv"}
+    table = f"id,name\n{2**60},first\n{2**60 + 1},second\n".encode()
+    files = {"file": ("mine.csv", table, "text/csv")}
+    answer = anyone.http.post(anyone.list, data=form, files=files)
+    assert answer.status_code == 303, answer.text
+    address = answer.headers["location"]
+    anyone.post(f"{address}/phase", PHASE="RUN")
+    assert anyone.ended(address) == "COMPLETED", anyone.get(f"{address}/error").text
+    rows = sorted(anyone.get(f"{address}/results/result").text.splitlines()[1:])
+    assert rows == [f"first,{2**60}", f"second,{2**60 + 1}"]
+    (folder,) = worked.settings.job_files.glob(f"*/{address.rsplit('/', 1)[1]}")
+    anyone.http.delete(address)
+    assert not folder.exists()
+
+
+@pytest.mark.req("UWS-5")
+def test_an_upload_can_be_sent_after_the_job_was_made(anyone: Client) -> None:
+    address = anyone.create("SELECT a FROM TAP_UPLOAD.t")
+    for values in ("1\n2\n", "3\n"):
+        files = {"file": ("t.csv", f"a\n{values}".encode(), "text/csv")}
+        sent = anyone.http.post(
+            f"{address}/parameters", data={"UPLOAD": "t,param:file"}, files=files
+        )
+        assert sent.status_code == 303
+    anyone.post(f"{address}/parameters", RESPONSEFORMAT="csv")
+    anyone.post(f"{address}/phase", PHASE="RUN")
+    assert anyone.ended(address) == "COMPLETED", anyone.get(f"{address}/error").text
+    assert anyone.get(f"{address}/results/result").text.split() == ["a", "3"], "the later counts"
+    anyone.http.delete(address)
+    refused = anyone.http.post(anyone.list, data={"QUERY": "SELECT 1", "UPLOAD": "t,param:none"})
+    assert refused.status_code == 400
+    assert "'none'" in refused.text

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 import pyarrow as pa
@@ -129,8 +129,9 @@ class Answer:
         self._views = views
         self.caller = caller
         self.address = address
-        self.question = question
-        self._limit = context.settings.sync_seconds if seconds is None else seconds
+        quota = context.quotas.of(caller)
+        self.question = replace(question, maxrec=min(question.maxrec, quota.maxrec))
+        self._limit = quota.sync_seconds if seconds is None else seconds
         self._mode = mode
         self._job = job
         self._scratch = scratch
@@ -139,6 +140,8 @@ class Answer:
         self._stopped: CerroError | None = None
         self._closed = False
         self._schemas: tuple[Schema, ...] = ()
+        self.query: Query | None = None
+        """The query, once it has been read."""
         self.rows = Rows()
         self.overflow: bool | None = None
         self.seconds = Seconds()
@@ -192,7 +195,7 @@ class Answer:
         """
         try:
             with self._clock("parse"):
-                query = self.compiled()
+                query = self.query = self.compiled()
             with self._clock("plan"):
                 fields, batches = self._started(query)
             writer = self.question.form.writer(fields, self._frame(query, fields))
