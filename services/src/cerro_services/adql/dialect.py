@@ -16,6 +16,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.grammar import check_tokens, check_tree
+from cerro_services.adql.hints import hint
 
 _WORDS: dict[str, TokenType] = {
     "ALL": TokenType.ALL,
@@ -29,6 +30,7 @@ _WORDS: dict[str, TokenType] = {
     "CROSS": TokenType.CROSS,
     "DESC": TokenType.DESC,
     "DISTINCT": TokenType.DISTINCT,
+    "DOUBLE": TokenType.DOUBLE,
     "DOUBLE PRECISION": TokenType.DOUBLE,
     "EXCEPT": TokenType.EXCEPT,
     "EXISTS": TokenType.EXISTS,
@@ -163,6 +165,7 @@ def parse(text: str) -> exp.Query:
     try:
         stream = tokenize(text)
         check_tokens(stream)
+        stream = _with_constructors(stream)
         try:
             statements = _DIALECT.parser().parse(stream, text)
         except ParseError as error:
@@ -184,11 +187,27 @@ def parse(text: str) -> exp.Query:
 def _located(error: ParseError, stream: list[Token]) -> AdqlError:
     detail = error.errors[0] if error.errors else {}
     line, column = detail.get("line"), detail.get("col")
-    for token in stream:
+    for at, token in enumerate(stream):
         if token.line == line and token.col == column:
+            said, place = hint(stream, at)
+            if said:
+                return AdqlError(said, (stream[place].start, stream[place].end))
             if token is stream[-1] and "Invalid expression" not in str(detail.get("description")):
                 message = f"The query ends too early after {token.text!r}."
             else:
                 message = f"{token.text!r} has no place here."
             return AdqlError(message, (token.start, token.end))
     return AdqlError("The query cannot be read as ADQL.")
+
+
+def _with_constructors(stream: list[Token]) -> list[Token]:
+    """Read TIMESTAMP('…') as TIMESTAMP '…'."""
+    if not any(token.token_type == TokenType.TIMESTAMP for token in stream):
+        return stream
+    kinds = [token.token_type for token in stream]
+    call = [TokenType.TIMESTAMP, TokenType.L_PAREN, TokenType.STRING, TokenType.R_PAREN]
+    dropped = set()
+    for at in range(len(kinds) - 3):
+        if kinds[at : at + 4] == call:
+            dropped |= {at + 1, at + 3}
+    return [token for at, token in enumerate(stream) if at not in dropped]

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from cerro_services.adql.calls import aggregate, is_number, scalar
 from cerro_services.adql.casts import cast
-from cerro_services.adql.columns import STRINGS, ResultColumn, combined
+from cerro_services.adql.columns import NUMBERS, STRINGS, ResultColumn, combined
 from cerro_services.adql.errors import AdqlError, NotSupportedError
 from cerro_services.adql.functions import AGGREGATES, ALL_AGGREGATES, GEOMETRY, SCALARS
 from cerro_services.adql.geometry import geometry
@@ -19,7 +19,7 @@ from cerro_services.adql.grammar import span_of
 from cerro_services.adql.pruning import narrow, narrow_to
 from cerro_services.adql.units import in_unit, unit_of
 from cerro_services.adql.userdefined import aggregated, user_defined
-from cerro_services.adql.values import Value, literal, number
+from cerro_services.adql.values import Value, literal, number, quoted
 
 if TYPE_CHECKING:
     from cerro_services.adql.resolver import Resolve
@@ -88,6 +88,8 @@ class Expressions:
             case exp.Column():
                 found = scope.column(node)
                 if scope.group is not None and found.sql not in scope.group:
+                    if _determined(found, scope.group):
+                        return replace(found, sql=f"any_value({found.sql})")
                     raise AdqlError(
                         f"{node.name} is neither in GROUP BY nor inside COUNT, MIN, MAX, AVG, SUM.",
                         span_of(node),
@@ -207,6 +209,7 @@ class Expressions:
     def _compare(self, node: exp.Expr, scope: Scope, *, prune: Sequence[Source]) -> str:
         left, right = self.value(node.this, scope), self.value(node.expression, scope)
         operator = _COMPARISONS[type(node)]
+        _check_comparable(node, left, right)
         for flag, other in ((left, right), (right, left)):
             if flag.truth is not None and operator in {"=", "<>"} and other.constant in (0, 1):
                 if (other.constant == 0) == (operator == "="):
@@ -323,6 +326,32 @@ def _integer(value: int) -> Value:
         return Value(number(float(value)), ResultColumn("number", "double"), float(value))
     datatype = "int" if value < 1 << 31 else "long"
     return Value(str(value), ResultColumn("number", datatype), value)
+
+
+def _determined(found: Value, group: frozenset[str]) -> bool:
+    """Whether a column has one value in each group, because its table's key is grouped by."""
+    if found.origin is None:
+        return False
+    scan, _ = found.origin
+    key = scan.table.model.key
+    return bool(key) and all(f"t{scan.number}.{quoted(name)}" in group for name in key)
+
+
+def _check_comparable(node: exp.Expr, left: Value, right: Value) -> None:
+    """Refuse to compare a column of text with a number; a constant text may be a number."""
+    for a, b, text in ((left, right, node.this), (right, left, node.expression)):
+        if (
+            a.column.datatype in STRINGS
+            and a.column.xtype is None
+            and b.column.datatype in NUMBERS
+            and b.column.arraysize is None
+            and not isinstance(text.unnest(), exp.Literal)
+        ):
+            raise AdqlError(
+                f"{a.column.name or 'This'} is a text, which is not compared with a number. "
+                "Write the number in single quotes, or CAST one of them.",
+                span_of(node),
+            )
 
 
 def _wide(value: Value) -> str:

@@ -154,7 +154,8 @@ def shape_of(value: Value, span: Span) -> Shape:
     column = value.column
     if column.xtype in _KINDS and column.datatype in {"double", "float"}:
         return listed(value.sql, column.xtype)
-    if column.xtype in TEXTS | _KINDS.keys() and column.datatype in STRINGS:
+    outline = column.xtype is None and (column.ucd or "").startswith("pos.outline")
+    if column.datatype in STRINGS and (outline or column.xtype in TEXTS | _KINDS.keys()):
         return Sketch("r", value.sql)
     hint = " Write REGION('…') around a region's text." if column.datatype in STRINGS else ""
     raise AdqlError(

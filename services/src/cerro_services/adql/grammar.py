@@ -15,6 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.functions import check_call
+from cerro_services.adql.hints import SIGNS, WORDS, hint
 from cerro_services.adql.words import GEOMETRIES, GRAMMAR, RESERVED, TYPES
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ _CASTS = frozenset(
         exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.TIMESTAMP, exp.DType.BOOLEAN,
     }
 )  # fmt: skip
+_ENDS = frozenset(
+    {
+        TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING,
+        TokenType.ORDER_BY, TokenType.OFFSET, TokenType.UNION, TokenType.EXCEPT,
+        TokenType.INTERSECT, TokenType.R_PAREN, TokenType.COMMA,
+    }
+)  # fmt: skip
+_BEGINNINGS = frozenset(
+    {
+        TokenType.SELECT, TokenType.FROM, TokenType.GROUP_BY, TokenType.ORDER_BY,
+        TokenType.L_PAREN, TokenType.DISTINCT, TokenType.ALL, TokenType.WITH,
+    }
+)  # fmt: skip
+_SET_QUANTIFIERS = frozenset({TokenType.ALL, TokenType.DISTINCT})
 _BINARY = {"this", "expression"}
 _SETOP = {"this", "expression", "distinct", "with_", "order", "offset"}
 _PREDICATES = (
@@ -106,7 +121,12 @@ _NODES: dict[type[exp.Expr], set[str]] = {
     exp.DPipe: {*_BINARY, "safe"},
 }  # fmt: skip
 
-_CLAUSES = {"limit": "LIMIT (use TOP)", "laterals": "LATERAL", "windows": "a window"}
+_CLAUSES = {
+    "field": "IN without parentheses",
+    "limit": "LIMIT (use TOP)",
+    "laterals": "LATERAL",
+    "windows": "a window",
+}
 
 
 def check_tokens(stream: list[Token]) -> None:
@@ -130,7 +150,7 @@ def check_tokens(stream: list[Token]) -> None:
             "Upload long lists as a table and join it."
         )
     around = zip([None, *stream[:-1]], stream, [*stream[1:], None], strict=True)
-    for before, token, after in around:
+    for at, (before, token, after) in enumerate(around):
         span = (token.start, token.end)
         kind = token.token_type
         if kind == TokenType.SEMICOLON:
@@ -156,20 +176,79 @@ def check_tokens(stream: list[Token]) -> None:
         if kind == TokenType.VAR and not _IDENTIFIER.match(token.text):
             raise AdqlError(f'{token.text!r} is not a regular name. Write "{token.text}".', span)
         if not word[0].isalpha():
-            if kind not in _TOKENS:
-                raise AdqlError(f"The sign {token.text!r} is not of ADQL.", span)
+            _check_sign(before, token, after)
             continue
+        if kind in _SET_QUANTIFIERS and before is not None:
+            _check_quantifier(stream, before, token)
+        if word == "UNKNOWN" and (before is None or before.text.upper() not in {"IS", "NOT"}):
+            raise AdqlError('UNKNOWN stands after IS. As a name, write it "UNKNOWN".', span)
+        if kind == TokenType.VAR and word in GRAMMAR and word != "UNKNOWN":
+            said, place = hint(stream, at)
+            span = (stream[place].start, stream[place].end)
+            raise AdqlError(said or f"{token.text} has no place here.", span)
         is_function = after is not None and after.token_type == TokenType.L_PAREN
         is_type = word in GEOMETRIES and before is not None and before.token_type == TokenType.ALIAS
+        is_type = is_type or (word in TYPES and _is_type(before, token, after))
         for part in word.split():
             if part in RESERVED and not (
-                part in GRAMMAR or part in TYPES or is_function or is_type
+                part in GRAMMAR
+                or is_type
+                or (is_function and part not in WORDS and part not in TYPES)
             ):
+                if part in WORDS:
+                    raise AdqlError(
+                        f'{WORDS[part]} As a name, write it in double quotes: "{token.text}".',
+                        span,
+                    )
                 raise AdqlError(
                     f"{token.text} is a reserved word of ADQL. "
                     f'As a name, write it in double quotes: "{token.text}".',
                     span,
                 )
+
+
+def _is_type(before: Token | None, token: Token, after: Token | None) -> bool:
+    """Whether the name of a type stands where one does: CAST(x AS INTEGER), TIMESTAMP '…'."""
+    if after is None:
+        return False
+    if token.token_type == TokenType.TIMESTAMP and after.token_type in {
+        TokenType.STRING,
+        TokenType.L_PAREN,
+    }:
+        return True
+    return (
+        before is not None
+        and before.token_type == TokenType.ALIAS
+        and after.token_type in {TokenType.L_PAREN, TokenType.R_PAREN}
+    )
+
+
+def _check_sign(before: Token | None, token: Token, after: Token | None) -> None:
+    # Two signs without a blank between them can be one of another language.
+    if after is not None and after.start == token.end + 1:
+        pair = token.text + after.text
+        if pair in SIGNS:
+            raise AdqlError(f"{pair} is not of ADQL. {SIGNS[pair]}", (token.start, after.end))
+    span = (token.start, token.end)
+    if token.token_type not in _TOKENS:
+        said = SIGNS.get(token.text, "")
+        raise AdqlError(f"The sign {token.text!r} is not of ADQL. {said}".rstrip(), span)
+    if token.token_type == TokenType.COMMA:
+        if after is None or after.token_type in _ENDS:
+            raise AdqlError("Something is missing after this comma.", span)
+        if before is None or before.token_type in _BEGINNINGS:
+            raise AdqlError("Something is missing before this comma.", span)
+
+
+def _check_quantifier(stream: list[Token], before: Token, token: Token) -> None:
+    """Refuse TOP 10 DISTINCT."""
+    if before.token_type != TokenType.NUMBER:
+        return
+    at = next(i for i, other in enumerate(stream) if other is token)
+    if at > 1 and stream[at - 2].token_type == TokenType.TOP:
+        raise AdqlError(
+            f"Write SELECT {token.text.upper()} TOP {before.text}.", (token.start, token.end)
+        )
 
 
 def check_tree(tree: exp.Expr, stream: list[Token]) -> None:
@@ -285,7 +364,7 @@ def _check_join(node: exp.Join) -> None:
         if bound:
             raise AdqlError("A NATURAL or CROSS JOIN has no ON and no USING.", span_of(node))
     elif explicit and not bound:
-        raise AdqlError("A JOIN needs ON or USING.", span_of(node))
+        raise AdqlError("A JOIN needs ON or USING; without, write a comma.", span_of(node))
 
 
 def _check_is(node: exp.Is) -> None:

@@ -13,6 +13,7 @@ from cerro_services.adql.errors import AdqlError, nearest
 from cerro_services.adql.grammar import span_of
 from cerro_services.adql.scope import Scope, Source, Visible, stored
 from cerro_services.adql.values import Value
+from cerro_services.adql.zones import enclosed
 
 if TYPE_CHECKING:
     from cerro_services.adql.columns import ResultColumn
@@ -111,6 +112,7 @@ class From:
             inner = Joined(f"({inner.sql})", inner.visible, inner.sources)
         elif isinstance(node, exp.Subquery):
             sql, source = self._derived(node)
+            sql = enclosed(source.alias, sql)
             inner = Joined(sql, scope.add(source, node), (source,))
         elif isinstance(node, exp.Table):
             inner = self._table(node, scope)
@@ -131,12 +133,12 @@ class From:
                     source = Source(
                         (called or name.name,), f"{internal}_{len(scope.sources)}", columns
                     )
-                    return Joined(
-                        f"{internal} AS {source.alias}", scope.add(source, node), (source,)
-                    )
+                    sql = enclosed(source.alias, f"{internal} AS {source.alias}")
+                    return Joined(sql, scope.add(source, node), (source,))
         scan = self._scan(names, node)
         source = stored(scan, called)
-        return Joined(f"{scan.sql} AS {source.alias}", scope.add(source, node), (source,))
+        sql = enclosed(source.alias, f"{scan.sql} AS {source.alias}")
+        return Joined(sql, scope.add(source, node), (source,))
 
     def _join(self, left: Joined, node: exp.Join, scope: Scope) -> Joined:
         right = self._item(node.this, scope)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cerro_services.adql.columns import STRINGS
 from cerro_services.adql.shapes import Circle, Polygon
-from cerro_services.adql.values import Disc, Point, Value, number
+from cerro_services.adql.values import Disc, Point, Value
+from cerro_services.adql.zones import near
 
 if TYPE_CHECKING:
     from cerro_services.adql.query import Scan
@@ -39,11 +40,12 @@ def narrow(
         in a join; often nothing.
     """
     mine = {id(source.scan) for source in sources if source.scan is not None}
+    names = {source.alias for source in sources}
     if right is None:
-        return _predicate(left, mine)
+        return _predicate(left, mine, names)
     for a, b, op in ((left, right, operator), (right, left, _MIRRORED[operator])):
         if a.separation is not None and b.constant is not None and op in {"<", "<="}:
-            return _cone(a.separation, b.constant, mine)
+            return _cone(a.separation, b.constant, mine, names)
         if a.origin is not None and id(a.origin[0]) in mine and op == "=":
             key = _key(b)
             if key is not None:
@@ -73,7 +75,7 @@ def narrow_to(subject: Value, members: Sequence[Value], sources: Sequence[Source
         subject.origin[0].equals.append((subject.origin[1], keys))
 
 
-def _predicate(flag: Value, mine: set[int]) -> str:
+def _predicate(flag: Value, mine: set[int], names: set[str]) -> str:
     if flag.held is None:
         return ""
     point, shape = flag.held
@@ -81,25 +83,21 @@ def _predicate(flag: Value, mine: set[int]) -> str:
         case Circle() | Polygon():
             _restrict(point, shape, mine)
         case Disc() if shape.radius.constant is not None:
-            return _cone((point, shape.centre), shape.radius.constant, mine)
+            return _cone((point, shape.centre), shape.radius.constant, mine, names)
     return ""
 
 
-def _cone(pair: tuple[Point, Point], radius: float, mine: set[int]) -> str:
+def _cone(pair: tuple[Point, Point], radius: float, mine: set[int], names: set[str]) -> str:
     for point, centre in (pair, pair[::-1]):
         if centre.lon.constant is not None and centre.lat.constant is not None:
             _restrict(point, Circle(centre.lon.constant, centre.lat.constant, radius), mine)
             return ""
     a, b = pair
-    if a.lat.origin is None or b.lat.origin is None or a.lat.origin[0] is b.lat.origin[0]:
-        return ""
     for own, other in (pair, pair[::-1]):
         scan, beside = main_position(own), main_position(other)
-        if scan is not None and beside is not None and id(scan) in mine:
+        if scan is not None and beside is not None and id(scan) in mine and scan is not beside:
             scan.near.append((beside, radius))
-    # Two positions that close differ as little in latitude; the margin covers rounding.
-    reach = number(radius * (1 + 1e-9) + 1e-12)
-    return f" AND {a.lat.sql} BETWEEN {b.lat.sql} - {reach} AND {b.lat.sql} + {reach}"
+    return near((a.lon.sql, a.lat.sql), (b.lon.sql, b.lat.sql), radius, names)
 
 
 def spread(scans: Sequence[Scan]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cerro_services.adql.columns import ResultColumn
+from cerro_services.adql.zones import resolve
 
 if TYPE_CHECKING:
     from cerro_services.adql.catalogue import QueryTable
@@ -98,7 +99,9 @@ class Query:
         counts = [count for count in (self.top, limit) if count is not None]
         return min(counts) + self.offset if counts else None
 
-    def sql(self, source: Callable[[Scan], str], *, limit: int | None = None) -> str:
+    def sql(
+        self, source: Callable[[Scan], str], *, limit: int | None = None, zones: bool = False
+    ) -> str:
         """Write the SQL with every scan replaced by what holds its rows.
 
         Parameters
@@ -107,9 +110,13 @@ class Query:
             From a scan to a table expression.
         limit
             Number of rows to stop after, besides TOP.
+        zones
+            Whether joins by position may use cells of the sky (`cerro_services.adql.zones`), in
+            DuckDB's SQL.
         """
         sources = [source(scan) for scan in self.scans]
-        text = _SCAN.sub(lambda match: sources[int(match[1])], self.template)
+        template = resolve(self.template, zones=zones)
+        text = _SCAN.sub(lambda match: sources[int(match[1])], template)
         counts = [count for count in (self.top, limit) if count is not None]
         if counts:
             text += f" LIMIT {min(counts):d}"

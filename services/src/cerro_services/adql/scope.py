@@ -182,7 +182,10 @@ class Scope:
             return self._unknown_source(parts, span)
         names = [column.name for source in sources for column in source.columns]
         where = f" in {'.'.join(sources[0].names)}" if len(sources) == 1 else ""
-        return AdqlError(f"There is no column {node.name}{where}.{nearest(node.name, names)}", span)
+        hint = nearest(node.name, names)
+        if node.this.args.get("quoted") and not parts:
+            hint += f" A text stands in single quotes: '{node.name}'."
+        return AdqlError(f"There is no column {node.name}{where}.{hint}", span)
 
     def _unknown_source(
         self, parts: list[exp.Identifier], span: tuple[int, int] | None
