@@ -33,7 +33,7 @@ _MARGIN = 1e-7
 """Degrees by which a circle is widened, so that rounding loses no row at its edge."""
 
 
-def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES) -> Ranges | None:
+def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES, finer: int = 0) -> Ranges | None:
     """Give the cells that may hold rows of all the regions.
 
     Parameters
@@ -42,6 +42,8 @@ def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES) -> Ranges | Non
         Regions that every row must lie in.
     limit
         Greatest number of ranges.
+    finer
+        Orders by which the cells are smaller than a quarter of the region's radius.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def cover(regions: Sequence[Region], *, limit: int = MAX_RANGES) -> Ranges | Non
     """
     found: MOC | None = None
     for region in regions:
-        cells = _cells(region)
+        cells = _cells(region, finer)
         if cells is not None:
             found = cells if found is None else found.intersection(cells)
     if found is None:
@@ -125,7 +127,7 @@ def warm() -> None:
     cover([Circle(0.0, 0.0, 1.0)])
 
 
-def _cells(region: Region) -> MOC | None:
+def _cells(region: Region, finer: int = 0) -> MOC | None:
     from astropy import units
     from astropy.coordinates import Latitude, Longitude
     from mocpy import MOC
@@ -133,7 +135,7 @@ def _cells(region: Region) -> MOC | None:
     bounding = region if isinstance(region, Circle) else region.bounding
     if bounding.radius > _WIDEST:
         return None
-    order = int(math.log2(_CELL / max(bounding.radius, 1e-5))) + 2
+    order = int(math.log2(_CELL / max(bounding.radius, 1e-5))) + 2 + finer
     depth = max(0, min(_DEEPEST, order))
     if isinstance(region, Circle):
         return MOC.from_cone(

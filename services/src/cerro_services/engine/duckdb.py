@@ -120,7 +120,8 @@ class DuckDBEngine:
         for reading in readings:
             if reading.memory is not None:
                 cursor.register(reading.sql, reading.memory)
-        return cursor, query.sql(lambda scan: readings[scan.number].sql, limit=limit)
+        sql = query.sql(lambda scan: readings[scan.number].sql, limit=limit, zones=True)
+        return cursor, sql
 
     def estimate(self, query: Query, *, limit: int | None = None) -> Estimate:
         """Say what a query would read; see `cerro_services.engine.base.Engine.estimate`."""

@@ -28,8 +28,9 @@ _DECODED = 80_000_000
 """Values that may be decoded to pick some of them."""
 _OTHERS = 1_000_000
 """Rows of a scan at most whose positions or keys limit another."""
-_RANGES = 64
-"""Ranges of cells of a region. As rows are picked by binary search, more cost little."""
+_RANGES, _FINER = 128, 2
+"""Ranges of cells of a region, and how much smaller these are than those by which files are chosen.
+As rows are picked by binary search, more ranges cost little, and spare the database rows."""
 _KEYS_BY_TEXT = 64
 
 
@@ -87,7 +88,7 @@ class Picker:
             ranges = self._by_key(stored, column, keys)
             if ranges is not None:
                 return self._take(scan, stored, ranges)
-        ranges = cover(scan.regions, limit=_RANGES) if stored.is_spatial else None
+        ranges = cover(scan.regions, limit=_RANGES, finer=_FINER) if stored.is_spatial else None
         if ranges is not None:
             return self._take(scan, stored, ranges)
         if scan.any_rows and needed is not None:
