@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cerro_services.context import Context
 from cerro_services.tap import jobs as tap_jobs
+from cerro_services.tap import tableupdate
 from cerro_services.tap.views import Views
 from cerro_services.uws import Kind
 
@@ -16,5 +17,5 @@ def kinds(context: Context) -> dict[str, Kind]:
     context
         What the process shares.
     """
-    views = Views()
-    return {made.name: made for made in (tap_jobs.kind(context, views),)}
+    views = Views(context.resolve)
+    return {made.name: made for made in (tap_jobs.kind(context, views), tableupdate.kind(context))}

@@ -10,14 +10,14 @@ from typing import IO, cast
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from cerro_services.access import READ_TAP, Caller
+from cerro_services.access import PUBLIC, READ_TAP, Caller
 from cerro_services.context import Context
 from cerro_services.engine import Estimate as Cost
-from cerro_services.errors import CerroError
 from cerro_services.formats import votable
 from cerro_services.parameters import Parameters
 from cerro_services.tap.answer import Answer, write
 from cerro_services.tap.availability import Finding
+from cerro_services.tap.keeping import destination, keep, widened
 from cerro_services.tap.question import Question
 from cerro_services.tap.views import Views
 from cerro_services.uploads import Upload, limits_of, receive, spool_of
@@ -92,6 +92,7 @@ class _Queries:
         longest = 4 * self._context.settings.query_limit
         spool = spool_of(self._context, caller)
         parameters = await Parameters.read(request, longest=longest, spool=spool)
+        destination(parameters, caller)
         if parameters.values.get("UPLOAD"):
             await run_in_threadpool(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
             uploads = await receive(parameters, folder, limits_of(self._context, caller))
@@ -100,7 +101,7 @@ class _Queries:
 
     def warm(self) -> None:
         """Answer a query as the public."""
-        seen = self._views.view(self._context.store.published(), frozenset())
+        seen = self._views.of(self._context, PUBLIC)
         stream = self._context.engine.stream(self._views.query(seen, _FIRST), limit=1)
         try:
             stream.begin()
@@ -121,51 +122,46 @@ class _Queries:
             job=task.job.id,
         )
         task.on_stop(answer.stop)
-        task.progress = _Watched(self, answer, task.job.parameters)
+        task.progress = _Watched(self._context, answer)
+        kept = destination(task.parameters, task.caller)
+        if kept is not None:
+            answer.question = widened(question, task.parameters, task.quota.maxrec)
+            keep(self._context, answer, task, kept)
+            return
         name = f"result.{question.form.extension}"
         with task.write("result", question.form.mime, name) as file:
             write(answer, cast("IO[bytes]", file))
 
     def estimate(self, parameters: Pairs, caller: Caller) -> Estimate:
-        """Say what a query will cost."""
+        """Say what a query will cost; its uploads are not counted."""
         values: dict[str, list[str]] = {}
         for name, value in parameters:
             values.setdefault(name, []).append(value)
         question = Question.read(Parameters(values), None, self._context.settings)
-        cost = self.cost(question, caller)
+        query = self._views.query(self._views.of(self._context, caller), question.adql)
+        cost = self._context.engine.estimate(query, limit=question.maxrec + 1)
         return Estimate(cost.rows_read, cost.bytes_read, cost.seconds)
-
-    def cost(self, question: Question, caller: Caller) -> Cost:
-        """Say what a question will cost."""
-        seen = self._views.of(self._context, caller)
-        query = self._views.query(seen, question.adql)
-        return self._context.engine.estimate(query, limit=question.maxrec + 1)
 
 
 class _Watched:
     """Tells how far an answer is, and what it will cost as soon as somebody asks."""
 
-    def __init__(self, queries: _Queries, answer: Answer, parameters: Pairs) -> None:
-        self._queries, self._answer, self._parameters = queries, answer, parameters
+    def __init__(self, context: Context, answer: Answer) -> None:
+        self._context, self._answer = context, answer
         self._cost: Cost | None = None
-        self._asked = False
 
     def __call__(self) -> Progress:
-        answer = self._answer
-        if not self._asked and not answer.closed:
-            self._asked = True
-            try:
-                self._cost = self._queries.cost(answer.question, answer.caller)
-            except CerroError:
-                # What is wrong with the query is told by its run.
-                self._cost = None
+        answer, cost = self._answer, self._cost
+        if cost is None and answer.query is not None and not answer.closed:
+            limit = answer.question.maxrec + 1
+            cost = self._cost = self._context.engine.estimate(answer.query, limit=limit)
         share = answer.progress
         return Progress(
             None if share is None else 100 * share,
             answer.rows.count,
             answer.bytes,
-            None if self._cost is None else self._cost.rows_read,
-            None if self._cost is None else self._cost.seconds,
+            None if cost is None else cost.rows_read,
+            None if cost is None else cost.seconds,
         )
 
 

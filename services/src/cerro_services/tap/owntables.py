@@ -16,7 +16,16 @@ from cerro_services.parameters import ParameterError
 from cerro_services.scratch import Scratch
 from cerro_services.uploads import Upload, UploadLimits
 from cerro_services.uploads.body import body_of
-from cerro_services.usertables import OWN, WRITE_TABLES, Sharing, UserTable, UserTableError
+from cerro_services.uploads.unpack import is_votable
+from cerro_services.usertables import (
+    OWN,
+    WRITE_TABLES,
+    Sharing,
+    UserTable,
+    UserTableError,
+    UserTableNotFoundError,
+)
+from cerro_services.usertables.model import SHARED
 
 _XML = frozenset({"text/xml", "application/xml"})
 _DESCRIPTION = 16 << 20
@@ -118,14 +127,24 @@ def own_tables(context: Context) -> APIRouter:
     return routes
 
 
-def headers_of(table: UserTable) -> dict[str, str]:
+def headers_of(context: Context, caller: Caller, name: str) -> dict[str, str]:
     """Give the headers that say whose a table is, who may use it, and until when it is kept.
 
     Parameters
     ----------
-    table
-        The table.
+    context
+        What the services share.
+    caller
+        Who asks.
+    name
+        A table; of one that no user owns nothing is said.
     """
+    if not name.lower().startswith((f"{OWN}.", SHARED, f'"{SHARED}')):
+        return {}
+    try:
+        table = usertables.of(context).find(caller, name)
+    except UserTableNotFoundError:
+        return {}
     expires = datetime.fromtimestamp(table.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "x-vosi-owner": table.owner,
@@ -186,7 +205,7 @@ def _description(upload: Upload) -> bytes | None:
     size = upload.path.stat().st_size
     with upload.path.open("rb") as stream:
         head = stream.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-        if not head.startswith(b"<") or b"VOTABLE" in head.upper():
+        if not head.startswith(b"<") or is_votable(head):
             return None
         if size > _DESCRIPTION:
             raise UserTableError(f"A description has {_DESCRIPTION:,} bytes at most.")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
 
 from cerro_services.access import READ_TAP, Caller, challenges
 from cerro_services.context import Context
 from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseNotFound
-from cerro_services.tap import jobs, tables, vosi
+from cerro_services.tap import jobs, tables, tableupdate, vosi
 from cerro_services.tap.availability import Availability
+from cerro_services.tap.estimate import estimated
 from cerro_services.tap.examples import Examples
-from cerro_services.tap.owntables import own_tables
+from cerro_services.tap.owntables import headers_of, own_tables
 from cerro_services.tap.pages import examples_page, front_page
 from cerro_services.tap.sync import answered
 from cerro_services.tap.tapschema import Schema, View, identifier, qualified
@@ -36,7 +38,7 @@ def router(context: Context) -> APIRouter:
         What the services share.
     """
     routes = APIRouter(prefix=PREFIX, tags=["tap"])
-    views = Views()
+    views = Views(context.resolve)
     url = context.settings.base_url + PREFIX
     availability = Availability(context, views, [jobs.check(context)])
     examples = Examples(context, views)
@@ -57,6 +59,11 @@ def router(context: Context) -> APIRouter:
     async def sync(request: Request) -> Response:
         caller = await identified(request)
         return await answered(request, context, views, caller)
+
+    @routes.api_route("/estimate", methods=[*READ, "POST"], summary="What a query would cost")
+    async def estimate(request: Request) -> Response:
+        caller = await identified(request)
+        return JSONResponse(await estimated(request, context, views, caller))
 
     @routes.api_route("/capabilities", methods=READ, summary="What TAP can do here")
     async def capabilities(request: Request) -> Response:
@@ -83,12 +90,14 @@ def router(context: Context) -> APIRouter:
 
     @routes.api_route("/tables/{name:path}", methods=READ, summary="One table")
     async def one_table(request: Request, name: str) -> Response:
-        found = seen(await identified(request))
+        caller = await identified(request)
+        found = seen(caller)
         detail = await _detail(request)
         document = await run_in_threadpool(_named, found.schemas, name, detail=detail)
         if document is None:
             raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
-        return Response(document, media_type=MIME)
+        headers = await run_in_threadpool(headers_of, context, caller, name)
+        return Response(document, media_type=MIME, headers=headers)
 
     routes.include_router(own_tables(context))
 
@@ -100,6 +109,7 @@ def router(context: Context) -> APIRouter:
 
     every = APIRouter()
     every.include_router(jobs_routes(context, jobs.kind(context, views)))
+    every.include_router(jobs_routes(context, tableupdate.kind(context)))
     every.include_router(routes)
     return every
 
@@ -114,6 +124,7 @@ def limits_of(context: Context, caller: Caller) -> vosi.TapLimits:
         rows=context.settings.maxrec_default,
         most_rows=quota.maxrec,
         upload_bytes=int(quota.upload_bytes),
+        resolves=context.resolve is not None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from pathlib import Path
 from typing import IO, cast
@@ -16,6 +17,7 @@ FORMATS = "VOTable, Parquet, CSV, TSV, ECSV, FITS (binary table) or Arrow"
 EXPANSION = 4
 """Times the bytes of a request's uploads that one of them may have unpacked."""
 _PIECE = 1 << 20
+_ROOT = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?VOTABLE[\s>/]")
 _TEXTS = {
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
@@ -112,7 +114,7 @@ def form_of(upload: Upload, path: Path) -> str:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     if start.startswith(b"<") or (utf16 and b"V\0O\0T\0A\0B\0L\0E" in head):
-        if b"VOTABLE" not in head.replace(b"\0", b"").upper():
+        if not is_votable(head):
             raise UploadError(upload.name, "is XML, but no VOTable.")
         return "votable"
     if start.startswith(b"# %ECSV"):
@@ -132,6 +134,11 @@ def form_of(upload: Upload, path: Path) -> str:
     raise UploadError(
         upload.name, f"does not look like the {upload.mime} that it is called: send {FORMATS}."
     )
+
+
+def is_votable(head: bytes) -> bool:
+    """Whether a document that begins so is a VOTable."""
+    return _ROOT.search(head.replace(b"\0", b"")) is not None
 
 
 def _head(path: Path) -> bytes:
