@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         None, description="When the services will be stopped (ISO 8601), for their availability."
     )
     back_at: datetime | None = Field(None, description="When they will be back.")
+    resolver_url: str | None = Field(
+        None,
+        description="Address of a resolver of names like CDS Sesame (-oI), to which a name is "
+        "appended, for ivo_simbadpoint; none by default.",
+    )
     uploads: Path | None = Field(
         None, description="Folder for uploads while they are used; by default run/uploads in home."
     )

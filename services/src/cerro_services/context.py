@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import httpx
 from sqlalchemy import Engine as Database
 
 from cerro_services.access import Callers
+from cerro_services.adql.resolver import Resolve, resolver
 from cerro_services.config import Settings
 from cerro_services.database import connect
 from cerro_services.engine import DuckDBEngine, Engine, Limits
@@ -89,6 +91,12 @@ class Context:
             connect(settings.database),
             datetime.now(UTC),
         )
+
+    @cached_property
+    def resolve(self) -> Resolve | None:
+        """What finds positions of objects by their names; None where no service is configured."""
+        url = self.settings.resolver_url
+        return None if url is None else resolver(url)
 
     async def close(self) -> None:
         """Stop what runs and give everything back."""

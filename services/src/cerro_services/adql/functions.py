@@ -251,25 +251,6 @@ RESOLVED = (
 )
 """The function that needs a resolver of names."""
 
-FEATURES: dict[str, tuple[str, ...]] = {
-    "ivo://ivoa.net/std/TAPRegExt#features-adqlgeo": tuple(GEOMETRY),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-string": ("LOWER", "UPPER", "ILIKE"),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-common-table": ("WITH",),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-type": ("CAST",),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-conditional": ("COALESCE",),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-unit": ("IN_UNIT",),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-bitwise": (
-        "BIT_AND",
-        "BIT_OR",
-        "BIT_XOR",
-        "BIT_NOT",
-    ),
-    "ivo://ivoa.net/std/TAPRegExt#features-adql-offset": ("OFFSET",),
-}
-"""Optional features of ADQL 2.1 (§4.1), by the URI of their group."""
-
-
 _WRITTEN_OTHERWISE = {
     "CONCAT": "a || b",
     "LN": "LOG(x), the natural logarithm",

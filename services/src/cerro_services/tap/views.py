@@ -8,6 +8,7 @@ from threading import Lock
 from cerro_services import usertables
 from cerro_services.access import Caller
 from cerro_services.adql import Query, compile_query
+from cerro_services.adql.resolver import Resolve
 from cerro_services.context import Context
 from cerro_services.release import Release
 from cerro_services.tap.tapschema import View, view
@@ -20,7 +21,8 @@ _SHORT = 10_000
 class Views:
     """What callers see and what they asked before, kept while the releases stay the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve
         self._lock = Lock()
         self._views: dict[tuple[object, ...], View] = {}
         self._queries: dict[tuple[int, str], tuple[View, Query]] = {}
@@ -61,7 +63,7 @@ class Views:
         # The view is kept beside its query, so its identity belongs to no other.
         if known is not None and known[0] is seen:
             return known[1]
-        query = compile_query(adql, seen.catalogue)
+        query = compile_query(adql, seen.catalogue, resolve=self._resolve)
         if len(adql) > _SHORT:
             return query
         with self._lock:
