@@ -40,7 +40,9 @@ class _Routes:
         self._context, self._kind = context, kind
         self._jobs = Jobs(context, kind)
         self._watch = Watch(self._jobs.store)
-        self._url = context.settings.base_url + kind.prefix
+        settings = context.settings
+        # Nobody has said under which address users know us: it is the one they have used.
+        self._told = settings.base_url if "external_url" in settings.model_fields_set else None
         self.router = APIRouter(prefix=kind.prefix, tags=["jobs"])
         one = "/{identity}"
         for path, methods, handler, summary in (
@@ -70,7 +72,7 @@ class _Routes:
         # The first page is read before the response begins, so that a failure has its status.
         first = await run_in_threadpool(next, pages, None)
         found = [] if first is None else [first]
-        pieces = documents.jobs_document(_chained(found, pages), self._url)
+        pieces = documents.jobs_document(_chained(found, pages), self._url(request))
         return StreamingResponse(
             iterate_in_threadpool(pieces), media_type=documents.MIME, headers=_FRESH
         )
@@ -84,7 +86,7 @@ class _Routes:
         except BaseException:
             await run_in_threadpool(self._jobs.files.remove, identity)
             raise
-        return self._see(job.id)
+        return self._see(request, job.id)
 
     # ---- one job -----------------------------------------------------------------
     async def _job(self, request: Request, identity: str) -> Response:
@@ -98,7 +100,7 @@ class _Routes:
         if seconds and job.phase in ACTIVE and (wanted or job.phase).upper() == job.phase:
             await self._watch.change(job.id, job.phase, seconds)
             job = await run_in_threadpool(self._jobs.get, who, identity)
-        document = documents.job_document(job, f"{self._url}/{job.id}")
+        document = documents.job_document(job, self._url(request, job.id))
         return Response(document, media_type=documents.MIME, headers=_FRESH)
 
     async def _act(self, request: Request, identity: str) -> Response:
@@ -110,25 +112,25 @@ class _Routes:
             if action.upper() != "DELETE":
                 raise JobError(f"ACTION can be DELETE, not {action}.")
             await run_in_threadpool(self._jobs.delete, job)
-            return self._see()
+            return self._see(request)
         await run_in_threadpool(self._change, who, job, pairs)
-        return self._see(job.id)
+        return self._see(request, job.id)
 
     async def _delete(self, request: Request, identity: str) -> Response:
         _, job = await self._found(request, identity)
         await run_in_threadpool(self._jobs.delete, job)
-        return self._see()
+        return self._see(request)
 
     async def _results(self, request: Request, identity: str) -> Response:
         _, job = await self._found(request, identity)
-        document = documents.results_document(job, f"{self._url}/{job.id}")
+        document = documents.results_document(job, self._url(request, job.id))
         return Response(document, media_type=documents.MIME, headers=_FRESH)
 
     async def _result(self, request: Request, identity: str, name: str) -> Response:
         _, job = await self._found(request, identity)
         result = job.result(name)
         if result is None:
-            where = f"{self._url}/{job.id}"
+            where = self._url(request, job.id)
             why = {
                 Phase.PENDING: "It has not been run: POST PHASE=RUN to " + where + "/phase.",
                 Phase.ERROR: f"It failed; {where}/error says why.",
@@ -163,7 +165,7 @@ class _Routes:
         who, job = await self._found(request, identity)
         pairs = await self._received(request, who, job)
         await run_in_threadpool(self._jobs.set_parameters, job, pairs)
-        return self._see(job.id)
+        return self._see(request, job.id)
 
     async def _fact(self, request: Request, identity: str, fact: str) -> Response:
         _, job = await self._found(request, identity)
@@ -187,7 +189,7 @@ class _Routes:
         if name not in dict(pairs):
             raise JobError(f"{name} is missing: what to set.")
         await run_in_threadpool(self._change, who, job, tuple(p for p in pairs if p[0] == name))
-        return self._see(job.id)
+        return self._see(request, job.id)
 
     # ---- inside --------------------------------------------------------------------
     async def _who(self, request: Request) -> Who:
@@ -219,9 +221,14 @@ class _Routes:
         if not given:
             raise JobError("There is nothing to set.")
 
-    def _see(self, identity: str | None = None) -> Response:
-        url = self._url if identity is None else f"{self._url}/{identity}"
-        return Response(status_code=303, headers={"Location": url})
+    def _url(self, request: Request, identity: str | None = None) -> str:
+        """Give the address of the list, or of a job."""
+        base = str(request.base_url).rstrip("/") if self._told is None else self._told
+        parts = [base + self._kind.prefix, *([identity] if identity is not None else [])]
+        return "/".join(parts)
+
+    def _see(self, request: Request, identity: str | None = None) -> Response:
+        return Response(status_code=303, headers={"Location": self._url(request, identity)})
 
     def _patience(self, text: str | None) -> float:
         if text is None:

@@ -1,0 +1,144 @@
+"""How long a trivial asynchronous query takes, from its creation to its rows, and an abort.
+
+On Tycho-2 as `bench.tap` publishes it, with `cerro serve` and `cerro work` as they are. The machine
+should be quiet.
+"""
+
+# ruff: noqa: S608 - the queries are made here.
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from bench.release import ROOT
+from bench.tap import TABLE, _published, _served
+
+REPEATS = 40
+TRIVIAL = f"SELECT TOP 1 tyc FROM {TABLE}"
+HEAVY = f"SELECT COUNT(*) AS n FROM {TABLE} AS a JOIN {TABLE} AS b ON a.ra + b.dec < a.dec"
+ENDED = {"COMPLETED", "ERROR", "ABORTED"}
+
+
+def run(workdir: Path) -> dict[str, float | str]:
+    """Run jobs.
+
+    Parameters
+    ----------
+    workdir
+        A scratch folder.
+
+    Returns
+    -------
+    dict
+        Figures; the unit is in the key.
+    """
+    figures: dict[str, float | str] = {}
+    store = _published(workdir, figures)
+    with (
+        _served(workdir, store) as sync,
+        _working(workdir, store),
+        httpx.Client(timeout=120) as client,
+    ):
+        jobs = sync.replace("/sync", "/async")
+        for _ in range(3):
+            _job(client, jobs)
+        for name, wait in (("poll_10ms", False), ("wait", True)):
+            times = [_timed(client, jobs, wait=wait) for _ in range(REPEATS)]
+            figures[f"trivial_job_{name}_median_ms"] = statistics.median(times)
+            figures[f"trivial_job_{name}_p95_ms"] = sorted(times)[int(0.95 * REPEATS)]
+        figures["abort_to_next_job_started_ms"] = statistics.median(
+            _abort(client, jobs) for _ in range(5)
+        )
+        figures["trivial_jobs_of_8_clients_per_s"] = _eight(jobs)
+    return figures
+
+
+def _create(client: httpx.Client, jobs: str, query: str, **parameters: str) -> str:
+    answer = client.post(jobs, data={"LANG": "ADQL", "QUERY": query, **parameters})
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+def _job(client: httpx.Client, jobs: str, *, wait: bool = False) -> str:
+    """Create a job, run it, follow it and fetch its rows, as pyvo does."""
+    address = _create(client, jobs, TRIVIAL)
+    client.post(f"{address}/phase", data={"PHASE": "RUN"})
+    while True:
+        if wait:
+            client.get(address, params={"WAIT": 10})
+        phase = client.get(f"{address}/phase").text
+        if phase in ENDED:
+            break
+        if not wait:
+            time.sleep(0.01)
+    assert phase == "COMPLETED", phase
+    assert client.get(f"{address}/results/result").is_success
+    return address
+
+
+def _timed(client: httpx.Client, jobs: str, *, wait: bool) -> float:
+    started = time.perf_counter()
+    address = _job(client, jobs, wait=wait)
+    took = 1e3 * (time.perf_counter() - started)
+    client.delete(address)
+    return took
+
+
+def _abort(client: httpx.Client, jobs: str) -> float:
+    """Abort a query that the only place is taken by; the next begins when it has stopped."""
+    heavy = _create(client, jobs, HEAVY, PHASE="RUN")
+    while client.get(f"{heavy}/phase").text == "QUEUED":
+        time.sleep(0.01)
+    time.sleep(0.5)
+    following = _create(client, jobs, TRIVIAL, PHASE="RUN")
+    started = time.perf_counter()
+    client.post(f"{heavy}/phase", data={"PHASE": "ABORT"})
+    client.get(following, params={"WAIT": 60, "PHASE": "QUEUED"})
+    took = 1e3 * (time.perf_counter() - started)
+    for address in (heavy, following):
+        client.delete(address)
+    return took
+
+
+def _eight(jobs: str) -> float:
+    def many(_: int) -> None:
+        with httpx.Client(timeout=120) as client:
+            for _ in range(10):
+                client.delete(_job(client, jobs, wait=True))
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(many, range(8)))
+    return 80 / (time.perf_counter() - started)
+
+
+@contextmanager
+def _working(workdir: Path, store: Path) -> Iterator[None]:
+    environment = {**os.environ, "CERRO_HOME": str(workdir / "home"), "CERRO_RELEASES": str(store)}
+    log = workdir / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cerro.cli.main", "work"],
+            env=environment,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until = time.monotonic() + 60
+        while b"jobs at once" not in log.read_bytes() and time.monotonic() < until:
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
