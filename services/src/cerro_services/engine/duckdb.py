@@ -229,8 +229,8 @@ def _locked(folders: Sequence[str], memory: str, threads: int, spill: Path | Non
         f"SET GLOBAL memory_limit = {literal(memory)}",
         f"SET GLOBAL temp_directory = {literal(str(spill) if spill else '')}",
         "SET GLOBAL parquet_metadata_cache = true",
-        # Rows of SQL have no order but that of ORDER BY. To keep one, DuckDB holds back all rows of a
-        # LIMIT up to a million, and reads those of a greater one with one thread.
+        # Rows have no order but that of ORDER BY. To keep one, DuckDB holds back all rows of a LIMIT
+        # up to a million, and reads those of a greater one with one thread.
         "SET GLOBAL preserve_insertion_order = false",
         "SET GLOBAL autoinstall_known_extensions = false",
         "SET GLOBAL autoload_known_extensions = false",
