@@ -146,7 +146,7 @@ def test_without_the_hub_the_public_goes_on_and_tokens_wait(
         threads=1,
     )
     with running(settings, port):
-        alone = Served(f"http://127.0.0.1:{port}", [])
+        alone = Served(f"http://127.0.0.1:{port}", [], settings)
         assert asked(alone, None, "SELECT band FROM sky.Visit").status_code == 200
         answer = asked(alone, "Bearer good", "SELECT band FROM sky.Visit")
     assert answer.status_code == 503
@@ -175,7 +175,7 @@ def test_every_answer_tells_browsers_that_it_is_no_page(served: Served, path: st
 @pytest.mark.req("ACC-5")
 def test_no_answer_leads_to_a_host_that_the_client_names(served: Served) -> None:
     answer = httpx.get(f"{served.url}/api/releases/", headers={"Host": "elsewhere.example"})
-    assert answer.status_code == 404
+    assert answer.status_code == 200, "a slash too many is forgiven, not redirected"
     assert "elsewhere" not in answer.text + str(answer.headers)
 
 

@@ -250,7 +250,7 @@ def test_capabilities_name_the_address_languages_formats_and_limits(
     assert {v.content for v in adql.versions} == {"2.0", "2.1"}
     geometry = adql.get_feature_list("ivo://ivoa.net/std/TAPRegExt#features-adqlgeo")
     assert {"POINT", "CIRCLE", "POLYGON", "DISTANCE"} <= {feature.form for feature in geometry}
-    assert tap.hardlimit == 20_000_000
+    assert tap.hardlimit == 10_000_000
     assert client.get("capabilities").headers["server"].startswith("Cerro/")
 
 

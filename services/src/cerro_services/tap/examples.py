@@ -87,8 +87,8 @@ class Examples:
             first, place = placed[0], self._places.of(seen, schema, placed[0])
             if place is not None:
                 yield _cone(schema, first, *place)
-                if len(placed) > 1:
-                    yield _crossmatch(schema, first, placed[1], *place)
+            if len(placed) > 1 and (place := self._places.of(seen, schema, placed[1])) is not None:
+                yield _crossmatch(schema, first, placed[1], *place)
         curve = self._curve(seen, schema)
         if curve is not None:
             yield curve
@@ -151,9 +151,9 @@ def _crossmatch(schema: Schema, a: TableModel, b: TableModel, ra: float, dec: fl
     return Example(
         f"Crossmatch of {one} and {two}",
         f"SELECT TOP 100 a.{identifier(a.key[0])}, b.{identifier(b.key[0])} AS matched, "
-        f"{apart} * 3600 AS separation\nFROM {one} AS a\nJOIN {two} AS b ON {apart} < 1 / 3600.0\n"
+        f"{apart} AS separation\nFROM {one} AS a\nJOIN {two} AS b ON {apart} < 1 / 3600.0\n"
         f"WHERE 1 = CONTAINS({_point(a, 'a')}, CIRCLE('ICRS', {ra}, {dec}, 0.05))",
-        f"Pairs of {one} and {two} within 1 arcsecond; the separation is in arcseconds.",
+        f"Pairs of {one} and {two} within 1 arcsecond; the separation is in degrees.",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from cerro_services.adql.functions import GEOMETRY, USER_DEFINED
+from cerro_services.adql.functions import GEOMETRY, RESOLVED, USER_DEFINED
 from cerro_services.formats import FORMATS
 from cerro_services.voxml import add, document, root
 
@@ -42,6 +42,8 @@ class TapLimits:
         Rows of a result by default and at most.
     upload_bytes
         Bytes of an upload at most.
+    resolves
+        Whether a resolver of names is configured.
     """
 
     sync_seconds: int
@@ -50,6 +52,7 @@ class TapLimits:
     rows: int
     most_rows: int
     upload_bytes: int
+    resolves: bool = False
 
 
 def capabilities(url: str, limits: TapLimits) -> bytes:
@@ -86,7 +89,7 @@ def add_tap(parent: etree._Element, url: str, limits: TapLimits) -> etree._Eleme
     add_interface(made, url, use="base", standard="1.1")
     # An interface has one method at most (VOResource 1.1 §2.2.2), and TAP one standard interface.
     add_interface(made, url, use="base", version="1.1", security=BASIC)
-    _language(made)
+    _language(made, resolves=limits.resolves)
     for form in FORMATS:
         output = add(made, "outputFormat", None, {"ivo-id": form.ivo_id})
         add(output, "mime", form.mime)
@@ -162,15 +165,12 @@ def add_interface(
     if security is not None:
         add(made, "securityMethod", None, {"standardID": security})
     if kind == "vs:ParamHTTP":
-        add(made, "queryType", "GET")
-        if standard:
-            add(made, "queryType", "POST")
         if result:
             add(made, "resultType", result)
     return made
 
 
-def _language(parent: etree._Element) -> None:
+def _language(parent: etree._Element, *, resolves: bool) -> None:
     made = add(parent, "language")
     add(made, "name", "ADQL")
     for version in ("2.0", "2.1"):
@@ -182,7 +182,7 @@ def _language(parent: etree._Element) -> None:
         for name in names:
             add(add(group, "feature"), "form", name)
     group = add(made, "languageFeatures", None, {"type": f"{_KEY}features-udf"})
-    for form, description in USER_DEFINED:
+    for form, description in (*USER_DEFINED, *((RESOLVED,) if resolves else ())):
         feature = add(group, "feature")
         add(feature, "form", form)
         add(feature, "description", description)
