@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from services.tests import conftest
+
 from cerro_services.engine import DuckDBEngine, Limits
 from cerro_services.errors import CerroError
 from cerro_services.tap.tapschema import view
-
-from services.tests import conftest
 
 from . import conformance
 

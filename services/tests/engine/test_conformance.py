@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -14,12 +13,9 @@ from cerro_services.engine.spark import SparkEngine
 from cerro_services.release import ReleaseStore
 
 from . import conformance
+from .cluster import URL, on_spark
 
-URL = os.environ.get("CERRO_SPARK_URL")
 CASES = [pytest.param(case, id=case.name) for case in conformance.cases()]
-on_spark = pytest.mark.skipif(
-    URL is None, reason="CERRO_SPARK_URL names no Spark Connect server (tests/support/spark.sh)"
-)
 
 
 @pytest.fixture(scope="module")
