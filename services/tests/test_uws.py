@@ -542,3 +542,20 @@ def test_an_upload_can_be_sent_after_the_job_was_made(anyone: Client) -> None:
     refused = anyone.http.post(anyone.list, data={"QUERY": "SELECT 1", "UPLOAD": "t,param:none"})
     assert refused.status_code == 400
     assert "'none'" in refused.text
+
+
+@pytest.mark.req("UWS-6")
+def test_a_result_that_is_cut_says_so_in_a_header(anyone: Client) -> None:
+    for maxrec, cut in (("2", "true"), ("9", "false")):
+        address = anyone.create(RESPONSEFORMAT="csv", MAXREC=maxrec, PHASE="RUN")
+        assert anyone.ended(address) == "COMPLETED"
+        head = anyone.http.head(f"{address}/results/result")
+        assert head.headers["x-cerro-overflow"] == cut
+        anyone.http.delete(address)
+
+
+@pytest.mark.req("UWS-11")
+def test_what_waits_and_runs_is_counted(anyone: Client, heavy: str, worked: Served) -> None:
+    text = httpx.get(f"{worked.url}/metrics").text
+    assert 'cerro_jobs{kind="tap",phase="EXECUTING"} 1.0' in text
+    assert "cerro_job_processes 2.0" in text

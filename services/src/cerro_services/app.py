@@ -22,6 +22,7 @@ from cerro_services.errors import CerroError
 from cerro_services.formats import votable
 from cerro_services.middleware import Front, Unforeseen
 from cerro_services.usertables import upkeep
+from cerro_services.uws.gauges import gauges
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
         if not names or name in names:
             app.include_router(service(context))
     app.include_router(_health(context))
-    app.include_router(monitoring.router(context.store))
+    app.include_router(monitoring.router(context.store, gauges(context)))
     realm = settings.base_url
 
     async def known(request: Request, error: Exception) -> Response:

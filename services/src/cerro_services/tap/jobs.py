@@ -130,7 +130,8 @@ class _Queries:
             return
         name = f"result.{question.form.extension}"
         with task.write("result", question.form.mime, name) as file:
-            write(answer, cast("IO[bytes]", file))
+            outcome = write(answer, cast("IO[bytes]", file))
+            file.headers |= outcome.headers
 
     def estimate(self, parameters: Pairs, caller: Caller) -> Estimate:
         """Say what a query will cost; its uploads are not counted."""

@@ -110,7 +110,11 @@ class ResultFile:
 
     def __init__(self, task: Task, name: str, mime: str, saved_as: str) -> None:
         self._task = task
-        self._name, self._mime, self._saved_as = name, mime, saved_as
+        self._name, self._mime = name, mime
+        self.headers: dict[str, str] = {}
+        """Further headers of the response that gives it."""
+        if saved_as:
+            self.headers["Content-Disposition"] = f'inline; filename="{saved_as}"'
         self._part = task.folder / f"{name}.part"
         self._file: IO[bytes] | None = None
         self.size = 0
@@ -147,7 +151,7 @@ class ResultFile:
             return
         self._part.rename(self._part.with_suffix(""))
         self._task.results.append(
-            Result(self._name, self._mime, self.size, self._name, self._saved_as)
+            Result(self._name, self._mime, self.size, self._name, self.headers)
         )
 
 

@@ -70,15 +70,15 @@ class Result:
         Bytes.
     file
         Name of the file in the job's folder.
-    saved_as
-        Name that a browser saves it under.
+    headers
+        Further headers of the response that gives it.
     """
 
     id: str
     mime: str
     size: int
     file: str
-    saved_as: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

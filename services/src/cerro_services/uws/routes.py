@@ -138,13 +138,11 @@ class _Routes:
                 Phase.COMPLETED: f"{where}/results lists those it has.",
             }.get(job.phase, f"It is {job.phase}.")
             raise JobNotFoundError(f"The job has no result {name!r}. {why}")
-        headers = {"Cache-Control": "private"}
-        if result.saved_as:
-            headers["Content-Disposition"] = f'inline; filename="{result.saved_as}"'
         path = self._jobs.files.folder(job.id) / result.file
         if not await run_in_threadpool(path.is_file):
             raise JobNotFoundError("The result is no longer there. Run the job again.")
-        response = FileResponse(path, media_type=None, headers=headers)
+        headers = {"Cache-Control": "private", **result.headers}
+        response = FileResponse(path, headers=headers)
         # Set by hand: the response would add a charset, which a binary format has not.
         response.headers["Content-Type"] = result.mime
         return response

@@ -12,7 +12,7 @@ from cerro_services.uws.store import JobStore, StoreUnavailableError
 
 log = logging.getLogger(__name__)
 
-_SOON, _LATE = 0.004, 0.25
+_SOON, _LATE = 0.006, 0.25
 """How often it is looked: at once after somebody has begun to wait, and much later [s]."""
 _PART = 0.05
 """Of the time that the youngest has waited passes so much between two looks."""
