@@ -31,7 +31,9 @@ def serve(names: tuple[str, ...], host: str, port: int, log_level: str) -> None:
         settings = load()
         prepare(settings.home / "run" / "counts")
         from cerro_services.app import create_app
+        from cerro_services.connections import BoundedProtocol, more_files
 
+        more_files()
         app = create_app(settings, names)
     except (CerroError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -40,7 +42,8 @@ def serve(names: tuple[str, ...], host: str, port: int, log_level: str) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
