@@ -6,9 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import httpx
-import numpy as np
 import pyarrow as pa
 import pytest
 from services.tests.conftest import free_port, running
@@ -24,7 +22,6 @@ from cerro_services.engine import (
 )
 from cerro_services.engine.spark import SparkEngine
 from cerro_services.engine.sparkerrors import explained
-from cerro_services.engine.sparkjoins import zoned
 from cerro_services.engine.sparkplan import spark_type
 from cerro_services.engine.sparksql import read, written
 from cerro_services.engine.tiered import TieredEngine
@@ -40,34 +37,6 @@ def spark(store: ReleaseStore) -> Iterator[SparkEngine]:
     engine = SparkEngine(URL, store.root)
     yield engine
     engine.close()
-
-
-NEAR = (
-    "SELECT t0.id AS a, t1.id AS b FROM s0 AS t0 {side} JOIN s1 AS t1 "
-    "ON abs(t0.x - t1.x) < 0.05 AND t0.y BETWEEN t1.y - 0.05e0 AND t1.y + 0.05e0"
-)
-
-
-@pytest.mark.req("DIST-1")
-@pytest.mark.parametrize("side", ["", "LEFT", "RIGHT", "FULL"])
-@pytest.mark.parametrize("rows", [{"s0": 1, "s1": 9}, {"s0": 9, "s1": 1}], ids=["few", "many"])
-def test_joins_by_zones_give_the_pairs_of_joins_by_nearness(
-    side: str, rows: dict[str, int]
-) -> None:
-    random = np.random.default_rng(3)
-    with duckdb.connect() as connection:
-        for name in ("s0", "s1"):
-            x, y = random.uniform(-1, 1, (2, 800))
-            y[:40] = np.round(y[:40], 1)  # on the edges of zones
-            table = pa.table({"id": np.arange(800), "x": x, "y": pa.array(y, mask=x > 0.95)})
-            connection.register(name, table)
-        sql = NEAR.format(side=side)
-        tree = zoned(read(sql)[0], rows)
-        order = " ORDER BY a, b"
-        found = connection.execute(tree.sql("duckdb") + order).fetchall()
-        assert found == connection.execute(sql + order).fetchall()
-        assert len(found) > 800
-        assert ("cerro zone" in tree.sql("duckdb")) == (side in {"", "LEFT"})
 
 
 @pytest.mark.req("DIST-4")

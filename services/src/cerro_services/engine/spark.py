@@ -26,7 +26,6 @@ from cerro_services.engine.base import EngineError, Estimate, QueryCancelledErro
 from cerro_services.engine.coverage import warm
 from cerro_services.engine.reading import plan
 from cerro_services.engine.sparkerrors import explained, is_lost
-from cerro_services.engine.sparkjoins import zoned
 from cerro_services.engine.sparkplan import relation
 from cerro_services.engine.sparksession import Session
 from cerro_services.engine.sparksql import read, written
@@ -130,10 +129,9 @@ class SparkEngine:
         """
         needed = query.needed(limit)
         readings = [plan(scan, needed, self._fetch) for scan in query.scans]
-        template = query.sql(lambda scan: f"s{scan.number}", limit=limit)
+        template = query.sql(lambda scan: f"s{scan.number}", limit=limit, zones=True)
         tree, kernels = read(template)
-        rows = {f"s{n}": reading.rows for n, reading in enumerate(readings)}
-        sql = written(zoned(tree, rows))
+        sql = written(tree)
         made = relation(Session.messages(), query, sql, readings, self._located)
         own = Session(self._url) if made.ByteSize() > _LARGE else None
         if own is not None:

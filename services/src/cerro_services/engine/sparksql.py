@@ -50,11 +50,13 @@ def read(sql: str) -> tuple[exp.Expr, frozenset[str]]:
             f"The query cannot be told to Spark: {str(error).splitlines()[0]}"
         ) from error
     offered = frozenset(kernel.name for kernel in KERNELS)
-    called = {call.name.lower() for call in tree.find_all(exp.Anonymous)}
+    called = {call.name.lower() for call in tree.find_all(exp.Anonymous)} - _OWN.keys()
     for name in sorted(called - offered):
         raise QueryRefusedError(
             f"{name} is not offered by Spark, the engine that this service runs on."
         )
+    for made in list(tree.find_all(exp.Explode)):
+        _lift(made)
     return tree, frozenset(called)
 
 
@@ -75,6 +77,22 @@ def written(tree: exp.Expr) -> str:
         return _Generator(dialect="spark").generate(tree)
     except RecursionError:
         raise QueryRefusedError(_DEEP) from None
+
+
+def _lift(made: exp.Explode) -> None:
+    """Let the elements of an array become rows last of all: Spark has no rows inside of a value.
+
+    What is computed of each row is computed of each element of the array instead.
+    """
+    whole: exp.Expr = made
+    while isinstance(whole.parent, exp.Binary | exp.Unary | exp.Paren):
+        whole = whole.parent
+    if whole is made:
+        return
+    array, element = made.this.copy(), exp.to_identifier("element")
+    made.replace(exp.column(element.copy()))
+    function = exp.Lambda(this=whole.copy(), expressions=[element])
+    whole.replace(exp.Explode(this=exp.Transform(this=array, expression=function)))
 
 
 _DEEP = "The query is nested too deeply for Spark. Write it with fewer parentheses."
@@ -109,12 +127,29 @@ def _element(generator: Any, node: exp.Bracket) -> str:
     return f"GET({generator.sql(node, 'this')}, {generator.sql(index)})"
 
 
+def _called(generator: Any, node: exp.Anonymous) -> str:
+    own = _OWN.get(node.name.lower())
+    if own is None:
+        return str(generator.anonymous_sql(node))
+    return own.format(*(generator.sql(argument) for argument in node.expressions))
+
+
+def _cast(generator: Any, node: exp.Cast) -> str:
+    inner = node.this
+    if node.to.is_type("bigint") and isinstance(inner, exp.Floor):
+        # Here Spark's own whole numbers are what is wanted.
+        return f"FLOOR({generator.sql(inner, 'this')})"
+    return str(generator.cast_sql(node))
+
+
 def _logarithm(generator: Any, node: exp.Log) -> str:
     if node.expression is not None and node.this.sql() == "10":
         return f"LOG10({generator.sql(node, 'expression')})"
     return str(generator.function_fallback_sql(node))
 
 
+# Not a number is greater than infinity (Spark SQL reference, NaN semantics).
+_OWN = {"isfinite": "ABS({0}) < DOUBLE('Infinity')"}
 _FLOORED = f"CASE WHEN ABS({{0}}) < {_WHOLE} THEN DOUBLE(%s({{0}})) ELSE {{0}} END"
 # No query holds a NUL character, so nothing in the pattern is taken for an escape.
 _LIKE = "{{0}} {} {{1}} ESCAPE '\\0'"
@@ -125,7 +160,9 @@ class _Generator(SparkGenerator):
 
     TRANSFORMS = {  # noqa: RUF012 - as sqlglot has it
         **SparkGenerator.TRANSFORMS,
+        exp.Anonymous: _called,
         exp.Bracket: _element,
+        exp.Cast: _cast,
         exp.Ceil: _template(_FLOORED % "CEIL"),
         exp.Div: _division,
         exp.Floor: _template(_FLOORED % "FLOOR"),
