@@ -323,7 +323,8 @@ def check_call(node: exp.Anonymous, span: tuple[int, int] | None) -> None:
 def without_system(args: list[exp.Expr]) -> tuple[exp.Expr | None, list[exp.Expr]]:
     """Split a geometry's arguments into the coordinate system, if one is given, and the rest."""
     if args and (
-        (isinstance(args[0], exp.Literal) and args[0].is_string) or isinstance(args[0], exp.Null)
+        (isinstance(args[0], exp.Literal) and args[0].is_string)
+        or (isinstance(args[0], exp.Null) and len(args) > 2)
     ):
         return args[0], args[1:]
     return None, args

@@ -51,6 +51,9 @@ def _lists(array: Array) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.
     """Give the numbers of a column of lists, with where each begins and how long it is."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
+    if not len(array.offsets):
+        nothing = np.zeros(0, np.int64)
+        return np.zeros(0), nothing, nothing
     offsets = np.asarray(array.offsets, np.int64)
     values = np.asarray(array.values.to_numpy(zero_copy_only=False), np.float64)
     lengths = np.diff(offsets)
@@ -173,9 +176,7 @@ def _texts(give: Callable[..., Any], kind: pa.DataType, count: int) -> Callable[
 def _healpix_index(order: Array, lon: Array, lat: Array) -> Array:
     from cdshealpix.nested import lonlat_to_healpix
 
-    depth, x, y = (
-        np.asarray(column.to_numpy(zero_copy_only=False)) for column in (order, lon, lat)
-    )
+    depth, x, y = _integers(order), _numbers(lon), _numbers(lat)
     fits = (depth >= 0) & (depth <= DEEPEST) & np.isfinite(x) & (np.abs(y) <= 90)
     cells = np.zeros(len(x), np.int64)
     for level in np.unique(depth[fits]):
@@ -195,7 +196,7 @@ def _angles(lon: Floats, lat: Floats) -> tuple[Any, Any]:
 def _healpix_center(order: Array, cell: Array) -> Array:
     from cdshealpix.nested import healpix_to_lonlat
 
-    depth, index = _numbers(order), _numbers(cell)
+    depth, index = _integers(order), _integers(cell)
     fits = (depth >= 0) & (depth <= DEEPEST) & (index >= 0)
     fits &= index < 12 * np.power(4, np.clip(depth, 0, DEEPEST).astype(np.int64))
     result = np.full((len(index), 2), np.nan)
@@ -217,13 +218,19 @@ def _motion(
     target: Array,
 ) -> Array:
     columns = (ra, dec, parallax, pmra, pmdec, rv, reference, target)
-    numbers = [_numbers(column).astype(np.float64) for column in columns]
+    numbers = [_numbers(column) for column in columns]
     with np.errstate(all="ignore"):
         return _points(np.stack(propagated(*numbers), axis=1))
 
 
-def _numbers(column: Array) -> npt.NDArray[Any]:
-    return np.asarray(column.to_numpy(zero_copy_only=False))
+def _numbers(column: Array) -> Floats:
+    """Give a column of doubles; NaN where it is NULL."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _integers(column: Array) -> npt.NDArray[np.int64]:
+    """Give a column of whole numbers from 0 on; -1 where it is NULL."""
+    return np.asarray(column.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 _LIST, _PAIR = "DOUBLE[]", ("DOUBLE[]", "DOUBLE[]", "VARCHAR")

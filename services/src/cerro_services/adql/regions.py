@@ -5,6 +5,7 @@ The work is bounded: so many characters, shapes and levels and no more.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 
@@ -135,6 +136,8 @@ class _Reader:
         numbers: list[float] = []
         while self._peek() is not None and _NUMBER.match(self._peek() or ""):
             numbers.append(float(self._next()))
+            if math.isinf(numbers[-1]):
+                raise AdqlError("A number of the region is too large.")
             if len(numbers) > 2 * MAX_VERTICES:
                 raise AdqlError(f"A polygon has at most {MAX_VERTICES:,} vertices.")
             if len(numbers) == count:

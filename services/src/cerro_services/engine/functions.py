@@ -22,4 +22,5 @@ def register(connection: Any) -> None:
             list(kernel.arguments),
             kernel.result,
             type="arrow",
+            null_handling="special",
         )
