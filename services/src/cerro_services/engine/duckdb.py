@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from cerro_services.engine.reading import Reading, plan
 from cerro_services.errors import CerroError
 
 log = logging.getLogger(__name__)
+# Of few rows, the copy costs less than planning the query twice.
+warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
 
 BATCH_ROWS = 32_768
 """Rows of a batch: few enough that the first leaves early, many enough to be written fast."""
@@ -95,13 +98,14 @@ class DuckDBEngine:
         """Give the rows of a query; see `cerro_services.engine.base.Engine.stream`."""
         return _DuckDBStream(self, query, limit)
 
-    def prepare(self, query: Query, limit: int | None) -> tuple[Any, str]:
+    def prepare(self, query: Query, limit: int | None) -> tuple[Any, str, bool]:
         """Find out what a query reads, and where it runs best.
 
         Returns
         -------
-        tuple of connection and str
-            A connection of the query's own, and the SQL to run on it.
+        tuple of connection, str and bool
+            A connection of the query's own, the SQL to run on it, and whether its rows are so few
+            that they may be held.
         """
         needed = query.needed(limit)
         picked = self._picker.pick(query.scans, needed)
@@ -121,7 +125,8 @@ class DuckDBEngine:
             if reading.memory is not None:
                 cursor.register(reading.sql, reading.memory)
         sql = query.sql(lambda scan: readings[scan.number].sql, limit=limit, zones=True)
-        return cursor, sql
+        # Without a join, there are no more rows than are read.
+        return cursor, sql, little and len(readings) == 1 and "JOIN" not in query.template
 
     def estimate(self, query: Query, *, limit: int | None = None) -> Estimate:
         """Say what a query would read; see `cerro_services.engine.base.Engine.estimate`."""
@@ -163,13 +168,17 @@ class _DuckDBStream:
 
     def begin(self) -> pa.Schema:
         with self._failures():
-            cursor, sql = self._engine.prepare(self._query, self._limit)
+            cursor, sql, small = self._engine.prepare(self._query, self._limit)
             with self._lock:
                 self._cursor = cursor
             statements = cursor.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise EngineError("The query did not become one SELECT.")
-            self._reader = cursor.sql(statements[0]).to_arrow_reader(BATCH_ROWS)
+            if small:
+                # Planned once, not first for its columns; that holds all rows, which are few.
+                self._reader = cursor.execute(statements[0]).to_arrow_reader(BATCH_ROWS)
+            else:
+                self._reader = cursor.sql(statements[0]).to_arrow_reader(BATCH_ROWS)
         return self._reader.schema
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -229,8 +238,8 @@ def _locked(folders: Sequence[str], memory: str, threads: int, spill: Path | Non
         f"SET GLOBAL memory_limit = {literal(memory)}",
         f"SET GLOBAL temp_directory = {literal(str(spill) if spill else '')}",
         "SET GLOBAL parquet_metadata_cache = true",
-        # Rows have no order but that of ORDER BY. To keep one, DuckDB holds back all rows of a LIMIT
-        # up to a million, and reads those of a greater one with one thread.
+        # Rows have no order but that of ORDER BY. To keep one, DuckDB holds back all rows of a
+        # LIMIT up to a million, and reads those of a greater one with one thread.
         "SET GLOBAL preserve_insertion_order = false",
         "SET GLOBAL autoinstall_known_extensions = false",
         "SET GLOBAL autoload_known_extensions = false",
