@@ -251,7 +251,8 @@ def test_stilts_uploads(served: Served, tmp_path: Path) -> None:
     given.write_text("a,b\n1,x\n2,y\n")
     subprocess.run(
         ["stilts", "tapquery", f"tapurl={served.tap}", "nupload=1", f"upload1={given}",
-         "ufmt1=csv", "upname1=mine", "sync=true", "adql=SELECT a, b FROM TAP_UPLOAD.mine ORDER BY a DESC",
+         "ufmt1=csv", "upname1=mine", "sync=true",
+         "adql=SELECT a, b FROM TAP_UPLOAD.mine ORDER BY a DESC",
          f"out={found}", "ofmt=csv"],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip

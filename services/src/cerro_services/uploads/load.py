@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,14 @@ from cerro_services.uploads.unpack import EXPANSION, form_of, unpacked
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
+
+
+log = logging.getLogger(__name__)
+
+_UNFORESEEN = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    pa.ArrowException,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,12 @@ def read(upload: Upload, limits: UploadLimits, check: Check | None = None) -> Co
             return rows.settle(columns, check)
     except (DataError, BombError) as error:
         raise described(upload.name, error) from error
+    except _UNFORESEEN as error:
+        # Who sends what no reader foresaw must not be told that the service failed.
+        log.warning("an upload could not be read", exc_info=error)
+        raise UploadError(
+            upload.name, "is damaged, or of a shape that is not understood here."
+        ) from error
 
 
 def checked(upload: Upload, limits: UploadLimits) -> TableSource:

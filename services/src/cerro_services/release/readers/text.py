@@ -169,9 +169,13 @@ class EcsvSource(CsvSource):
         lines = [line for line in self._comments if not line.startswith("%ECSV")]
         try:
             document = yaml.load("\n".join(lines), Loader=_header_loader())  # noqa: S506 - safe
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             raise DataError(f"has a damaged ECSV header: {error}", file=self.path) from error
-        if not isinstance(document, dict) or not isinstance(document.get("datatype"), list):
+        columns = document.get("datatype") if isinstance(document, dict) else None
+        if not isinstance(columns, list) or not all(
+            isinstance(c, dict) and isinstance(c.get("name"), str | int) and "datatype" in c
+            for c in columns
+        ):
             raise DataError("has no ECSV header with 'datatype'.", file=self.path)
         return document
 
