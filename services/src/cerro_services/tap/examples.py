@@ -92,11 +92,10 @@ class Examples:
         curve = self._curve(seen, schema)
         if curve is not None:
             yield curve
-        for table in schema.tables:
-            kind = _kind(table)
-            if kind is not None:
-                yield _groups(schema, table, kind)
-                break
+        kinds = [(table, kind) for table in schema.tables if (kind := _kind(table)) is not None]
+        # Bands say more than any other column that has few values.
+        for table, kind in sorted(kinds, key=lambda found: found[1].name != "band")[:1]:
+            yield _groups(schema, table, kind)
 
     def _curve(self, seen: View, schema: Schema) -> Example | None:
         """Make the light curve of one object, if a table has times and fluxes of another's rows."""
@@ -107,7 +106,7 @@ class Examples:
             flux = _first(table, "phot.", "flux")
             if not (when and flux and target.ra and len(key.from_columns) == 1):
                 continue
-            if when is flux or _first(target, "time.epoch", "mjd"):
+            if not _first(target, "phot.flux", "flux"):
                 continue  # The rows of that target are exposures, not objects.
             name = qualified(schema.name, table.name)
             column = identifier(key.from_columns[0])

@@ -164,9 +164,8 @@ def add_interface(
     add(made, "accessURL", url, {"use": use})
     if security is not None:
         add(made, "securityMethod", None, {"standardID": security})
-    if kind == "vs:ParamHTTP":
-        if result:
-            add(made, "resultType", result)
+    if kind == "vs:ParamHTTP" and result:
+        add(made, "resultType", result)
     return made
 
 
