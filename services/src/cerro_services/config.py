@@ -63,7 +63,8 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Threads of all queries."
     )
     engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="What runs queries: DuckDB in the service, or a Spark cluster besides."
+        "duckdb",
+        description="What runs queries: DuckDB in the service, or a Spark cluster besides.",
     )
     spark_url: str | None = Field(
         None, description="The cluster's Spark Connect server, sc://host:15002."
@@ -156,6 +157,7 @@ class Settings(BaseSettings):
     spill: Path | None = Field(
         None, description="Folder for what does not fit into memory; by default run/spill in home."
     )
+    spill_size: str = Field("50GB", description="Disk that it may take.")
 
     @classmethod
     def settings_customise_sources(

@@ -114,7 +114,7 @@ def quotas_of(settings: Settings) -> Quotas:
 
 def _engine(settings: Settings) -> Engine:
     """Make what runs queries."""
-    limits = Limits(settings.memory, settings.threads, settings.spill)
+    limits = Limits(settings.memory, settings.threads, settings.spill, settings.spill_size)
     near = DuckDBEngine(_folders(settings), limits)
     if settings.engine == "duckdb":
         return near

@@ -161,15 +161,22 @@ class Scope:
 
     def _find(self, node: exp.Column) -> Value | None:
         parts, name = _qualifier(node), node.this
+        # Most names differ at first sight; `same` is asked for the few that do not.
+        folded = name.name.lower()
         if parts:
             sources = [source for source in self.sources if source.answers(parts)]
-            found = [(s, i) for s in sources for i, c in enumerate(s.columns) if same(name, c.name)]
+            found = [
+                (s, i)
+                for s in sources
+                for i, c in enumerate(s.columns)
+                if c.name.lower() == folded and same(name, c.name)
+            ]
             if len(found) > 1:
                 raise AdqlError(
                     f"{node.sql()} is not clear: there is more than one.", span_of(node)
                 )
             return found[0][0].value(found[0][1]) if found else None
-        candidates = [visible for visible in self.visible if same(name, visible.name)]
+        candidates = [v for v in self.visible if v.name.lower() == folded and same(name, v.name)]
         if len(candidates) > 1:
             owners = " or ".join(f"{v.parts[0][0].names[-1]}.{v.name}" for v in candidates)
             raise AdqlError(f"{name.name} is not clear. Write {owners}.", span_of(node))

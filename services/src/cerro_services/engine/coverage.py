@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import hpgeom
+import hpgeom  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
 from cerro_services.adql import Circle, Region
+from cerro_services.adql.shapes import Polygon
 from cerro_services.release.hats import ORDER
 
 Ranges = npt.NDArray[np.int64]
@@ -93,28 +94,23 @@ def cover_circles(
         Half-open ranges of order-29 cells, sorted and apart; None where the circles are so large
         that they spare little of the sky.
     """
-    from astropy import units
-    from astropy.coordinates import Latitude, Longitude
-    from mocpy import MOC
-
     places = np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90.0)
     lon, lat = lon[places] % 360.0, lat[places]
     if radius < 0 or not len(lon):
         return np.empty((0, 2), np.int64)
     if radius > _WIDE:
         return None
-    # Cells of some times the radius: a circle is then in one or few of them.
-    depth = max(0, min(_DEEPEST, int(math.log2(_CELL / max(radius, 1e-5))) - 2))
-    found = MOC.from_cones(
-        Longitude(lon, units.deg, copy=False),
-        Latitude(lat, units.deg, copy=False),
-        radius=(radius + _MARGIN) * units.deg,
-        max_depth=depth,
-        delta_depth=2,
-        union_strategy="small_cones",
-        n_threads=1,
-    )
-    return np.asarray(found.to_depth29_ranges).astype(np.int64)
+    # No side of a cell is shorter than half of the mean: with its neighbours, a cell of three radii
+    # holds every circle about a position in it. Most of these nine have the same parent.
+    fine = max(0, min(_DEEPEST + 2, int(math.log2(_CELL / max(3 * (radius + _MARGIN), 1e-5)))))
+    depth = max(0, fine - 2)
+    cells = np.unique(hpgeom.angle_to_pixel(1 << fine, lon, lat, nest=True, lonlat=True))
+    around = hpgeom.neighbors(1 << fine, cells).ravel()
+    cells = np.unique(np.concatenate((cells, around[around >= 0])) >> (2 * (fine - depth)))
+    breaks = np.flatnonzero(np.diff(cells) != 1)
+    starts = cells[np.concatenate(([0], breaks + 1))]
+    ends = cells[np.concatenate((breaks, [len(cells) - 1]))] + 1
+    return np.column_stack((starts, ends)) << (2 * (ORDER - depth))
 
 
 def merge(ranges: Ranges, limit: int) -> Ranges:
@@ -137,8 +133,8 @@ def merge(ranges: Ranges, limit: int) -> Ranges:
 
 
 def warm() -> None:
-    """Load what covering needs: mocpy takes a second, which no query should wait for."""
-    cover_circles(np.zeros(1), np.zeros(1), 1.0)
+    """Load what covering polygons needs: mocpy takes a second, which no query should wait for."""
+    cover([Polygon(((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))])
 
 
 def _cells(region: Region, finer: int = 0) -> Ranges | None:

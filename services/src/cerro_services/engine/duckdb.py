@@ -34,12 +34,12 @@ from cerro_services.engine.base import (
     ResourceError,
     Stream,
 )
-from cerro_services.engine.coverage import warm
 from cerro_services.engine.functions import register
 from cerro_services.engine.mapped import Files
 from cerro_services.engine.picking import Picker
 from cerro_services.engine.reading import Reading, plan
 from cerro_services.errors import CerroError
+from cerro_services.release import Catalog
 
 log = logging.getLogger(__name__)
 # Of few rows, the copy costs less than planning the query twice.
@@ -68,11 +68,14 @@ class Limits:
         Threads.
     spill
         Folder for what does not fit into memory; None if nothing may be written.
+    spill_size
+        Disk that it may take, as DuckDB writes it.
     """
 
     memory: str = "2GB"
     threads: int = 2
     spill: Path | None = None
+    spill_size: str = "50GB"
 
 
 class DuckDBEngine:
@@ -90,9 +93,10 @@ class DuckDBEngine:
         limits = limits or Limits()
         folders = [f"{folder.resolve()}/" for folder in releases]
         self._threads = limits.threads
-        self._picker = Picker(Files())
-        self._wide = _locked(folders, limits.memory, limits.threads, limits.spill)
-        self._little = _locked(folders, _LITTLE_MEMORY, 1, limits.spill)
+        self._files = Files()
+        self._picker = Picker(self._files)
+        self._wide = _locked(folders, limits.memory, limits.threads, limits)
+        self._little = _locked(folders, _LITTLE_MEMORY, 1, limits)
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
         """Give the rows of a query; see `cerro_services.engine.base.Engine.stream`."""
@@ -115,6 +119,9 @@ class DuckDBEngine:
             else plan(scan, needed, self._fetch)
             for scan in query.scans
         ]
+        for scan, reading in zip(query.scans, readings, strict=True):
+            if isinstance(scan.table.stored, Catalog):
+                self._files.check(scan.table.stored, reading.paths)
         little = sum(reading.rows for reading in readings) <= _LITTLE
         cursor = (self._little if little else self._wide).cursor()
         if not little:
@@ -140,7 +147,9 @@ class DuckDBEngine:
 
     def warm(self) -> None:
         """Load what the first query would otherwise wait for."""
-        warm()
+        with self._little.cursor() as cursor:
+            cursor.register("m0", pa.table({"x": [1.0]}))
+            cursor.execute("SELECT x FROM m0").to_arrow_reader(BATCH_ROWS)
 
     def close(self) -> None:
         """Stop all queries and close the databases."""
@@ -229,14 +238,17 @@ class _DuckDBStream:
             raise _explained(error, self._query) from error
 
 
-def _locked(folders: Sequence[str], memory: str, threads: int, spill: Path | None) -> Any:
+def _locked(folders: Sequence[str], memory: str, threads: int, limits: Limits) -> Any:
     """Open a database that reaches nothing but Parquet below some folders."""
     connection = duckdb.connect(":memory:")
     register(connection)
     settings = [
         f"SET GLOBAL threads = {threads:d}",
         f"SET GLOBAL memory_limit = {literal(memory)}",
-        f"SET GLOBAL temp_directory = {literal(str(spill) if spill else '')}",
+        f"SET GLOBAL temp_directory = {literal(str(limits.spill) if limits.spill else '')}",
+        f"SET GLOBAL max_temp_directory_size = {literal(limits.spill_size)}",
+        # The system keeps what was read; a second copy would only take memory.
+        "SET GLOBAL enable_external_file_cache = false",
         "SET GLOBAL parquet_metadata_cache = true",
         # Rows have no order but that of ORDER BY. To keep one, DuckDB holds back all rows of a
         # LIMIT up to a million, and reads those of a greater one with one thread.
@@ -262,6 +274,12 @@ def _explained(error: Exception, query: Query) -> CerroError:
     first = str(error).strip().split("\n")[0]
     if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in first:
         return QueryCancelledError("The query was stopped.")
+    if "No space left on device" in str(error):
+        log.error("the disk is full: %s", error)
+        return ResourceError(
+            "The server's disk is full, so the query had no room for what does not fit into "
+            "memory. Select fewer columns or rows, or tell the operator."
+        )
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in first:
         return ResourceError(
             "The query needs more memory and disk than it may have. Select fewer columns or rows, "
@@ -280,11 +298,22 @@ def _explained(error: Exception, query: Query) -> CerroError:
         return QueryRefusedError(
             "The types of an expression do not fit together: " + _without_names(first)
         )
-    tables = ", ".join(sorted({scan.table.name for scan in query.scans}))
+    tables = _unreadable(str(error), query)
     log.error("query failed on %s: %s (%r)", tables, error, query.adql)
     return EngineError(
         f"The data of {tables} could not be read. The operator finds the reason in the log."
     )
+
+
+def _unreadable(text: str, query: Query) -> str:
+    """Name the tables whose files an error is about; all of the query if it names none."""
+    names = {scan.table.name for scan in query.scans}
+    named = {
+        scan.table.name
+        for scan in query.scans
+        if isinstance(scan.table.stored, Catalog) and str(scan.table.stored.root) in text
+    }
+    return ", ".join(sorted(named or names))
 
 
 def _without_names(text: str) -> str:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cerro_services.release.hats import Catalog
 from cerro_services.release.layout import PAGES
 
 Integers = npt.NDArray[np.int64]
@@ -255,8 +256,26 @@ class Files:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._stamps: dict[Path, tuple[int, int, int]] = {}
         self._known: OrderedDict[tuple[Path, str], MappedFile] = OrderedDict()
         self._chunks = 0
+
+    def check(self, catalog: Catalog, paths: Iterable[Path]) -> None:
+        """Make sure that files of a table are as they were published, as far as is seen from afar.
+
+        Raises
+        ------
+        OSError
+            One is missing, has another size than the table's manifest says, or was written to
+            since it was first read.
+        """
+        for path in paths:
+            stamp = _stamp(path)
+            if stamp != self._stamps.get(path):
+                size = catalog.sizes.get(path, stamp[0])
+                if path in self._stamps or stamp[0] != size:
+                    raise ChangedError(f"{path} has changed since it was published.")
+                self._stamps[path] = stamp
 
     def get(self, path: Path, sorted_by: str) -> MappedFile:
         """Give a file.
@@ -295,7 +314,8 @@ def _rows(starts: Integers, stops: Integers) -> Integers:
     """Write ranges out: the numbers of all their rows."""
     lengths = stops - starts
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    found: Integers = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    return found
 
 
 def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -161,6 +161,7 @@ class Picker:
         paths = stored.files_for(ranges) if stored.is_spatial else [f.path for f in stored.files]
         if len(paths) > 1 and len(paths) * 0.5 > _VALUES / max(1, len(columns)):
             return None
+        self._files.check(stored, paths)
         for path in paths:
             file = self._files.get(path, sorted_by)
             if not file.is_searchable():

@@ -94,6 +94,11 @@ class Catalog:
         """Size of all partitions in bytes."""
         return sum(partition.size for partition in self.files)
 
+    @cached_property
+    def sizes(self) -> Mapping[Path, int]:
+        """Size of each partition in bytes, by path."""
+        return {partition.path: partition.size for partition in self.files if partition.size}
+
     @property
     def is_spatial(self) -> bool:
         """Whether rows have positions, so that files are pruned by HEALPix."""
