@@ -54,7 +54,7 @@ class Binary2Writer:
         """Write everything after the last row."""
         rest = pybase64.b64encode(self._carry)
         tail = f"\n</STREAM>\n</{self.element}></DATA>\n" + votable.end(
-            self._frame.services, overflow=overflow, error=error
+            self._fields, self._frame.services, overflow=overflow, error=error
         )
         return [rest + tail.encode()]
 

@@ -86,7 +86,7 @@ class ParquetWriter:
         document = (
             votable.start(self._frame.info)
             + votable.table(bounded, self._frame.services)
-            + votable.end(self._frame.services, overflow=overflow)
+            + votable.end(bounded, self._frame.services, overflow=overflow)
         )
         metadata = {VERSION_KEY: "1.0", CONTENT_KEY: document}
         if overflow:

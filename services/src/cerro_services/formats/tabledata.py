@@ -52,7 +52,7 @@ class TabledataWriter:
 
     def end(self, *, overflow: bool = False, error: str | None = None) -> Sequence[bytes]:
         """Write everything after the last row."""
-        tail = votable.end(self._frame.services, overflow=overflow, error=error)
+        tail = votable.end(self._fields, self._frame.services, overflow=overflow, error=error)
         return [("</TABLEDATA></DATA>\n" + tail).encode()]
 
     def close(self) -> None:

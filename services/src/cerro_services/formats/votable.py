@@ -9,10 +9,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cerro_services.formats.fields import STRINGS, Field
 from cerro_services.formats.frame import Input, Service
-from cerro_services.formats.sink import distinct
 
 MIME = "application/x-votable+xml"
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _ATTRIBUTES = ("arraysize", "unit", "ucd", "utype", "xtype")
 
@@ -47,17 +47,32 @@ def table(fields: Sequence[Field], services: Sequence[Service] = ()) -> str:
     """
     named = {put.column for service in services for put in service.inputs}
     return "<TABLE>\n" + "".join(
-        _field(field, i, identified=i in named) for i, field in enumerate(fields)
+        _field(field, i, identifier(fields, i) if i in named else "")
+        for i, field in enumerate(fields)
     )
 
 
+def identifier(fields: Sequence[Field], number: int) -> str:
+    """Give the ID of a column: its name if that is one, for some readers show it instead."""
+    names = [field.column.name for field in fields]
+    name = names[number]
+    alone = names.count(name) == 1 and not name.startswith("col_")
+    return name if alone and _NAME.fullmatch(name) else f"col_{number + 1}"
+
+
 def end(
-    services: Sequence[Service] = (), *, overflow: bool = False, error: str | None = None
+    fields: Sequence[Field] = (),
+    services: Sequence[Service] = (),
+    *,
+    overflow: bool = False,
+    error: str | None = None,
 ) -> str:
     """Write what follows the TABLE: whether rows are missing, and what can be done with them.
 
     Parameters
     ----------
+    fields
+        The columns.
     services
         What can be done with the rows.
     overflow
@@ -70,10 +85,11 @@ def end(
         status = f'<INFO name="QUERY_STATUS" value="ERROR">{escape(_clean(error))}</INFO>\n'
     elif overflow:
         status = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n'
-    named = [_NO_NAME.sub("_", service.name) for service in services]
-    # An ID begins with a letter; those of columns are col_1, col_2 and so on.
-    idents = distinct([n if n[:1].isalpha() and n[:4] != "col_" else f"s_{n}" for n in named])
-    blocks = "".join(map(_service, services, idents))
+    taken = {field.column.name for field in fields}
+    blocks = "".join(
+        _service(service, _service_id(service, i, taken), fields)
+        for i, service in enumerate(services, 1)
+    )
     return f"</TABLE>\n{status}</RESOURCE>\n{blocks}</VOTABLE>\n"
 
 
@@ -95,10 +111,10 @@ def failure(message: str) -> bytes:
 
 
 @lru_cache(8192)
-def _field(field: Field, number: int, *, identified: bool) -> str:
+def _field(field: Field, number: int, ident: str) -> str:
     column = field.column
     name = column.name or f"col{number + 1}"
-    attributes = f'ID="{_id(number)}" ' if identified else ""
+    attributes = f'ID="{ident}" ' if ident else ""
     attributes += f"name={quoteattr(_clean(name))} datatype={quoteattr(column.datatype or 'char')}"
     for attribute in _ATTRIBUTES:
         value = getattr(column, attribute)
@@ -112,11 +128,16 @@ def _field(field: Field, number: int, *, identified: bool) -> str:
     return f"<FIELD {attributes}>{content}</FIELD>\n" if content else f"<FIELD {attributes}/>\n"
 
 
-def _id(number: int) -> str:
-    return f"col_{number + 1}"
+def _service_id(service: Service, number: int, taken: set[str]) -> str:
+    """Give the ID of a service: its name as far as it can be one, and no other element's."""
+    name = _NO_NAME.sub("_", service.name)
+    if not _NAME.fullmatch(name) or name in taken or name.startswith("col_"):
+        name = f"service_{number}_{name}"
+    taken.add(name)
+    return name
 
 
-def _service(service: Service, ident: str) -> str:
+def _service(service: Service, ident: str, fields: Sequence[Field]) -> str:
     about = "".join(
         f'<PARAM name={quoteattr(_clean(n))} datatype="char" arraysize="*" '
         f"value={quoteattr(_clean(v))}/>\n"
@@ -125,7 +146,7 @@ def _service(service: Service, ident: str) -> str:
     description = ""
     if service.description:
         description = f"<DESCRIPTION>{escape(_clean(service.description))}</DESCRIPTION>\n"
-    inputs = "".join(map(_input, service.inputs))
+    inputs = "".join(_input(put, fields) for put in service.inputs)
     return (
         f'<RESOURCE ID="{ident}" type="meta" utype="adhoc:service" '
         f"name={quoteattr(_clean(service.name))}>\n"
@@ -133,14 +154,14 @@ def _service(service: Service, ident: str) -> str:
     )
 
 
-def _input(put: Input) -> str:
+def _input(put: Input, fields: Sequence[Field]) -> str:
     text = f"<PARAM name={quoteattr(_clean(put.name))} datatype={quoteattr(put.datatype)}"
     for attribute in _ATTRIBUTES:
         value = getattr(put, attribute)
         if value:
             text += f" {attribute}={quoteattr(_clean(value))}"
     if put.column is not None:
-        text += f' ref="{_id(put.column)}"'
+        text += f' ref="{identifier(fields, put.column)}"'
     # A value of no sign is a text; of a number it is not.
     blank = "" if put.datatype in STRINGS else "0"
     text += f" value={quoteattr(_clean(put.value or blank))}"
