@@ -33,7 +33,10 @@ from cerro_services.uploads.fetch import fetch, is_public
 from .conftest import Served, free_port, running
 
 SMALL = UploadLimits(total=2_000_000, rows=10_000, columns=100)
-VOTABLE = "<VOTABLE><RESOURCE><TABLE>{}<DATA><TABLEDATA>{}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+VOTABLE = (
+    "<VOTABLE><RESOURCE><TABLE>{}<DATA><TABLEDATA>{}</TABLEDATA></DATA></TABLE></RESOURCE>"
+    "</VOTABLE>"
+)
 COLUMN = '<FIELD name="a" datatype="int"/>'
 
 

@@ -133,7 +133,10 @@ async def read(
                 await run_in_threadpool(reader.flush)
         parser.finalize()
         reader.finish()
-    except FormParserError as error:
+    except BaseException as error:
+        reader.discard()
+        if not isinstance(error, FormParserError):
+            raise
         raise FormError(f"The form cannot be read: {error}.") from error
     finally:
         reader.close()
@@ -183,6 +186,12 @@ class _Reader:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+    def discard(self) -> None:
+        """Remove what was written; an error keeps this object alive for a while."""
+        self.close()
+        if self.form.scratch is not None:
+            self.form.scratch.remove()
 
     def _note_end(self) -> None:
         self._ended = True

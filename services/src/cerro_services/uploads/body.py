@@ -56,8 +56,10 @@ async def body_of(request: Request, name: str, spool: Spool) -> tuple[Upload, Sc
                     await run_in_threadpool(sink.writelines, pending)
                     pending = []
             sink.writelines(pending)
-    except TooLargeError:
-        await drain(request)
+    except BaseException as error:
+        scratch.remove()
+        if isinstance(error, TooLargeError):
+            await drain(request)
         raise
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return Upload(name, path, kind), scratch

@@ -70,7 +70,7 @@ def _pages(stream: IO[bytes], length: int, column: object) -> Iterator[tuple[int
     """Give the unpacked bytes and the number of values of each page of a column."""
     at = column.data_page_offset  # type: ignore[attr-defined]
     first = column.dictionary_page_offset  # type: ignore[attr-defined]
-    if first is not None and 0 < first < at:
+    if first is not None and first > 0 and not 0 < at <= first:
         at = first
     end = at + column.total_compressed_size  # type: ignore[attr-defined]
     if at < 0 or end > length:
