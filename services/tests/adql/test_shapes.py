@@ -97,7 +97,7 @@ def clear(a: shapely.Polygon, b: shapely.Polygon, slack: float) -> bool:
 
 
 @pytest.mark.req("ADQL-3")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), centre=st.sampled_from(CENTRES))
 def test_polygons_meet_and_hold_each_other(ask: Ask, data: st.DataObject, centre: Corner) -> None:
     a, b = data.draw(stars(centre)), data.draw(stars(centre))
@@ -114,7 +114,7 @@ def test_polygons_meet_and_hold_each_other(ask: Ask, data: st.DataObject, centre
 
 
 @pytest.mark.req("ADQL-3")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     data=st.data(),
     centre=st.sampled_from(CENTRES),
@@ -139,7 +139,7 @@ def test_circles_and_polygons_meet_and_hold_each_other(
 
 
 @pytest.mark.req("ADQL-3")
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data(), centre=st.sampled_from(CENTRES))
 def test_areas_and_centroids_of_polygons_are_those_of_many_points(
     ask: Ask, data: st.DataObject, centre: Corner
@@ -218,7 +218,7 @@ def test_shapes_at_their_limits(ask: Ask, expression: str, value: object) -> Non
 
 
 @pytest.mark.req("ADQL-3")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     lon=st.floats(0, 360), lat=st.floats(-90, 90), width=st.floats(0.01, 120),
     height=st.floats(0.01, 120),
@@ -255,7 +255,7 @@ SYSTEMS = [
 
 @pytest.mark.req("ADQL-3")
 @pytest.mark.parametrize(("system", "frame"), SYSTEMS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(lon=st.floats(0, 359.9), lat=st.floats(-89, 89))
 def test_coordinate_systems_are_those_of_astropy(
     ask: Ask, system: str, frame: str, lon: float, lat: float

@@ -40,6 +40,8 @@ def scalar(name: str, args: list[Value], span: Span) -> Value:
         return _coalesced(sql, [arg.column for arg in args])
     if name == "MOD":
         first = combined("%", args[0].column, args[1].column)
+        if first.datatype == "double":
+            sql = f"CAST({sql} AS DOUBLE)"
     same = function.datatype == "same"
     unit = first.unit if function.unit == "same" else function.unit
     if name == "SQRT":

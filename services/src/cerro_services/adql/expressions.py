@@ -245,7 +245,9 @@ class Expressions:
             return Value(f"({left.sql} // {right.sql})", column, constant)
         if column.is_integer:
             return Value(f"({_wide(left)} {operator} {_wide(right)})", column, constant)
-        return Value(f"({left.sql} {operator} {right.sql})", column, constant)
+        return Value(
+            f"({_double(left, column)} {operator} {_double(right, column)})", column, constant
+        )
 
     def _bitwise(self, node: exp.Expr, scope: Scope) -> Value:
         parts = [node.this] if isinstance(node, exp.BitwiseNot) else [node.this, node.expression]
@@ -357,6 +359,13 @@ def _check_comparable(node: exp.Expr, left: Value, right: Value) -> None:
 def _wide(value: Value) -> str:
     """Give a whole number in 64 bits, so that 32 of them do not overflow."""
     return value.sql if value.column.datatype == "long" else f"CAST({value.sql} AS BIGINT)"
+
+
+def _double(value: Value, result: ResultColumn) -> str:
+    """Give a number of 32 bits in 64, where the result has 64: DuckDB would give one of 32."""
+    if value.column.datatype == "float" and result.datatype == "double":
+        return f"CAST({value.sql} AS DOUBLE)"
+    return value.sql
 
 
 def _fold(operator: str, left: Value, right: Value) -> float | None:
