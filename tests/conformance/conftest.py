@@ -87,13 +87,15 @@ def archive(trial_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "CERRO_MEMORY": "500MB",
     }
     with contextlib.ExitStack() as stack:
+        started = []
         for command in (["serve", "--port", str(port)], ["work"]):
             log = stack.enter_context((home / f"{command[0]}.log").open("w"))
             process = subprocess.Popen(
                 [*CERRO, *command], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
             stack.callback(_stopped, process)
-        _ready(f"{url}/api/tap/availability", home)
+            started.append(process)
+        _ready(f"{url}/api/tap/availability", home, started)
         yield Archive(url, home)
     hub.shutdown()
     hub.server_close()
@@ -113,9 +115,9 @@ def stilts(*arguments: str) -> str:
     return done.stdout
 
 
-def _ready(url: str, home: Path) -> None:
+def _ready(url: str, home: Path, started: list[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and all(process.poll() is None for process in started):
         with contextlib.suppress(httpx.HTTPError):
             # The worker is found missing until it has said once that it is there.
             if "no worker" not in httpx.get(url, timeout=30).text:

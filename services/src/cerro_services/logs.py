@@ -50,7 +50,7 @@ def configure(level: str | int = "info", *, stream: TextIO | None = None) -> Non
     )
     last: list[Processor]
     if target.isatty():
-        last = [structlog.dev.ConsoleRenderer()]
+        last = [without_secrets, structlog.dev.ConsoleRenderer()]
     else:
         last = [structlog.processors.format_exc_info, without_secrets]
         last.append(structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
@@ -61,7 +61,6 @@ def configure(level: str | int = "info", *, stream: TextIO | None = None) -> Non
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _plain,
-                without_secrets,
                 *last,
             ],
         )
