@@ -379,9 +379,9 @@ class working:  # noqa: N801 - reads as a verb where it is used
             threading.Event().wait(0.05)
 
     def children(self) -> list[psutil.Process]:
-        """Give its processes that run jobs."""
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in found if not one.children() and one.memory_info().rss > 10**8]
+        """Give its processes that run jobs: children of the one that copies itself for them."""
+        starters = psutil.Process(self.process.pid).children()
+        return [child for starter in starters for child in starter.children()]
 
     def kill(self) -> None:
         """Kill it, as a machine does that runs out of memory."""

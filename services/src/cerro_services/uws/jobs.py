@@ -35,6 +35,7 @@ CONTROL = frozenset({"PHASE", "ACTION", "WAIT", "EXECUTIONDURATION", "DESTRUCTIO
 _DAY = 86_400.0
 _RUN_ID = 64
 _BEFORE_RUN = (Phase.PENDING, Phase.QUEUED)
+_BUSY = (Phase.QUEUED, Phase.EXECUTING)
 
 
 class JobStateError(CerroError):
@@ -132,7 +133,7 @@ class Jobs:
             The caller has as many jobs as they may.
         """
         quota = self._quotas.of(who.caller)
-        if self.store.count(who.share)[1] >= quota.kept_jobs:
+        if self.store.count(who.share) >= quota.kept_jobs:
             raise TooManyJobsError(
                 f"You have {quota.kept_jobs:,} jobs, as many as are kept. Delete some."
             )
@@ -273,7 +274,7 @@ class Jobs:
             )
 
     def _check_room(self, who: Who, quota: Quota) -> None:
-        if self.store.count(who.share)[0] >= quota.queued_jobs:
+        if self.store.count(who.share, _BUSY) >= quota.queued_jobs:
             raise TooManyJobsError(
                 f"{quota.queued_jobs:,} of your jobs wait or run, as many as may. Run this one "
                 "when some of them have ended."

@@ -93,13 +93,13 @@ class JobStore:
             raise JobNotFoundError("There is no such job; it may have been deleted.")
         return Job.from_row(row)
 
-    def count(self, share: str) -> tuple[int, int]:
-        """Count the jobs of a share: those that wait or run, and all."""
-        waiting = JOBS.c.phase.in_([Phase.QUEUED, Phase.EXECUTING])
-        query = sa.select(sa.func.count().filter(waiting), sa.func.count())
+    def count(self, share: str, phases: Collection[Phase] = ()) -> int:
+        """Count the jobs of a share: all, or those in some phases."""
+        query = sa.select(sa.func.count()).select_from(JOBS).where(JOBS.c.share == share)
+        if phases:
+            query = query.where(JOBS.c.phase.in_(phases))
         with self.transaction() as connection:
-            busy, every = connection.execute(query.where(JOBS.c.share == share)).one()
-        return busy, every
+            return int(connection.execute(query).scalar_one())
 
     def kept(self, share: str) -> int:
         """Give the bytes of all results that a share keeps."""
