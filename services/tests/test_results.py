@@ -108,6 +108,18 @@ def test_a_header_says_whether_rows_are_missing_where_the_document_cannot(
         assert told in {None, overflow}
 
 
+@pytest.mark.req("FMT-4")
+def test_without_rows_the_columns_are_told_at_once(client: httpx.Client) -> None:
+    # 2.7e13 pairs, to be sorted: no one would see the end of it.
+    query = (
+        "SELECT a.objectId, b.ra FROM sky.Object AS a, sky.Object AS b, sky.Object AS c ORDER BY 2"
+    )
+    data = {"QUERY": query, "MAXREC": "0", "RESPONSEFORMAT": "json"}
+    found = client.post("sync", data=data).json()
+    assert [column["name"] for column in found["metadata"]] == ["objectId", "ra"]
+    assert (found["data"], found["status"]) == ([], "OVERFLOW")
+
+
 @pytest.mark.req("FMT-7")
 @pytest.mark.parametrize("form", VOTABLES)
 @pytest.mark.parametrize("query", [ALL, "SELECT nothing FROM sky.Object"])

@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 import pyarrow as pa
-import structlog
 
-from cerro_services import metrics
 from cerro_services.access import Caller
 from cerro_services.adql import Catalogue, Query, compile_query
 from cerro_services.context import Context
@@ -22,46 +20,18 @@ from cerro_services.formats import Field, Frame, Rows, describe, pieces, settled
 from cerro_services.scratch import Scratch
 from cerro_services.tap.datalinks import services_of
 from cerro_services.tap.question import Question
+from cerro_services.tap.record import Seconds, record
 from cerro_services.tap.tapschema import Schema
 from cerro_services.tap.views import Views
 from cerro_services.uploads import limits_of, load
-
-log = structlog.get_logger("cerro.query")
 
 HELD = 1 << 20
 """Bytes of a result that are written before the response begins: a small result is sent whole,
 with its length, and an early error has its own status."""
 PATIENCE = 1.0
 """Seconds after the first rows when what there is goes out: slow rows are not held back."""
-_LOGGED = 2000
-"""Characters of a query that go into the log."""
-
-
-@dataclass
-class Seconds:
-    """Where the time of an answer went.
-
-    Parameters
-    ----------
-    parse
-        From ADQL to SQL.
-    plan
-        Until the engine gives its first rows.
-    execute
-        Waiting for further rows.
-    write
-        From rows to the document.
-    """
-
-    parse: float = 0.0
-    plan: float = 0.0
-    execute: float = 0.0
-    write: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.parse + self.plan + self.execute + self.write
+_SHOWN = 20_000
+"""Characters of a query that go into the result."""
 
 
 @dataclass(frozen=True)
@@ -269,14 +239,27 @@ class Answer:
             self._stream.close()
         if self._scratch is not None:
             self._scratch.remove()
-        self._record()
+        error = self.rows.error or self._stopped
+        record(
+            self.question,
+            self.rows,
+            self.seconds,
+            self.bytes,
+            error,
+            who=self.caller.name or "public",
+            address=self.address or None,
+            mode=self._mode,
+            job=self._job,
+        )
 
     # ---- inside -------------------------------------------------------------------------------
 
     def _frame(self, query: Query, fields: tuple[Field, ...]) -> Frame:
         settings = self._context.settings
         links = services_of(fields, self._schemas, settings.base_url)
-        return Frame((("QUERY", query.adql),), links, settings.spill)
+        # A list of a million keys would be most of the document.
+        asked = query.adql if len(query.adql) <= _SHOWN else query.adql[:_SHOWN] + " …"
+        return Frame((("QUERY", asked),), links, settings.spill)
 
     def _wanted(self) -> None:
         """Raise if nobody waits any more."""
@@ -295,8 +278,10 @@ class Answer:
 
     def _started(self, query: Query) -> tuple[tuple[Field, ...], Iterator[pa.RecordBatch]]:
         """Run the query until it gives rows, and describe its columns."""
-        limit = self.question.maxrec + 1
-        self._stream = self._context.engine.stream(query, limit=limit)
+        maxrec = self.question.maxrec
+        # Nobody waits for rows that are not asked for (DALI §3.4.4); there may always be some.
+        self.rows.overflow = maxrec == 0
+        self._stream = self._context.engine.stream(query, limit=maxrec + 1 if maxrec else 0)
         self._wanted()
         fields = describe(query.columns, self._stream.begin())
         return settled(self.question.form, fields, self._batches(self._stream))
@@ -340,45 +325,6 @@ class Answer:
                 return any(batch.column(0)[0].as_py() > maxrec for batch in stream)
             finally:
                 stream.close()
-
-    def _record(self) -> None:
-        """Log and count how it went."""
-        error = self.rows.error or self._stopped
-        code = error.code if error is not None else "ok"
-        seconds = self.seconds
-        metrics.query(
-            mode=self._mode,
-            format=self.question.form.name,
-            outcome=code,
-            rows=self.rows.count,
-            bytes=self.bytes,
-            seconds={
-                "parse": seconds.parse,
-                "plan": seconds.plan,
-                "execute": seconds.execute,
-                "write": seconds.write,
-            },
-        )
-        log.info(
-            "query",
-            who=self.caller.name or "public",
-            address=self.address or None,
-            mode=self._mode,
-            job=self._job,
-            runid=self.question.runid,
-            outcome=code,
-            error=error.message if error is not None else None,
-            rows=self.rows.count,
-            bytes=self.bytes,
-            overflow=self.rows.overflow,
-            format=self.question.form.name,
-            uploads=len(self.question.uploads),
-            parse_s=round(seconds.parse, 6),
-            plan_s=round(seconds.plan, 6),
-            execute_s=round(seconds.execute, 6),
-            write_s=round(seconds.write, 6),
-            query=self.question.adql[:_LOGGED],
-        )
 
 
 def write(
