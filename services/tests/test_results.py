@@ -30,8 +30,9 @@ from cerro_services.engine import EngineError, ResourceError
 from cerro_services.errors import CerroError
 from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseStore
-from cerro_services.tap.answer import Answer, write
+from cerro_services.tap.answer import Answer
 from cerro_services.tap.question import Question
+from cerro_services.tap.tofile import write
 from cerro_services.tap.views import Views
 
 from .conftest import Served

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import IO
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -32,29 +30,6 @@ PATIENCE = 1.0
 """Seconds after the first rows when what there is goes out: slow rows are not held back."""
 _SHOWN = 20_000
 """Characters of a query that go into the result."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an answer that was written to a file.
-
-    Parameters
-    ----------
-    rows, bytes
-        How much was written.
-    overflow
-        Whether rows are missing.
-    seconds
-        Where the time went.
-    headers
-        Of the response that gives the file to a client.
-    """
-
-    rows: int
-    bytes: int
-    overflow: bool
-    seconds: Seconds
-    headers: dict[str, str]
 
 
 class Answer:
@@ -325,53 +300,6 @@ class Answer:
                 return any(batch.column(0)[0].as_py() > maxrec for batch in stream)
             finally:
                 stream.close()
-
-
-def write(
-    answer: Answer, file: IO[bytes], *, on_rows: Callable[[int], None] | None = None
-) -> Outcome:
-    """Write a whole answer to a file.
-
-    It ends early if `Answer.stop` is called from another thread, or when its time is over.
-
-    Parameters
-    ----------
-    answer
-        The answer, not begun; it is closed at the end.
-    file
-        Where the document goes. After an error it is to be thrown away.
-    on_rows
-        Is told the number of rows after each piece.
-
-    Raises
-    ------
-    CerroError
-        What went wrong, whenever it did.
-    """
-    clock = threading.Timer(answer.seconds_left, answer.stop, kwargs={"late": True})
-    clock.daemon = True
-    clock.start()
-    try:
-        piece: bytes | None
-        piece, whole = answer.begin(held=0)
-        while piece is not None:
-            file.write(piece)
-            if on_rows is not None:
-                on_rows(answer.rows.count)
-            piece = None if whole else answer.next()
-        if answer.rows.error is not None:
-            raise answer.rows.error
-        answer.overflow = answer.rows.overflow
-    except ConnectionAbortedError:
-        if answer.rows.error is not None:
-            raise answer.rows.error from None
-        raise
-    finally:
-        clock.cancel()
-        answer.close()
-    return Outcome(
-        answer.rows.count, answer.bytes, answer.rows.overflow, answer.seconds, answer.headers
-    )
 
 
 def _failure(error: BaseException, known: CerroError | None) -> CerroError | None:

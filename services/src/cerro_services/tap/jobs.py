@@ -15,10 +15,11 @@ from cerro_services.context import Context
 from cerro_services.engine import Estimate as Cost
 from cerro_services.formats import votable
 from cerro_services.parameters import Parameters
-from cerro_services.tap.answer import Answer, write
+from cerro_services.tap.answer import Answer
 from cerro_services.tap.availability import Finding
 from cerro_services.tap.keeping import destination, keep, widened
 from cerro_services.tap.question import Question
+from cerro_services.tap.tofile import write
 from cerro_services.tap.views import Views
 from cerro_services.uploads import Upload, limits_of, receive, spool_of
 from cerro_services.uws import Estimate, Kind, Pairs, Progress, Task

@@ -13,8 +13,9 @@ from cerro_services.adql import ResultColumn
 from cerro_services.context import Context
 from cerro_services.formats import Frame, choose, describe
 from cerro_services.parameters import Parameters
-from cerro_services.tap.answer import Answer, write
+from cerro_services.tap.answer import Answer
 from cerro_services.tap.question import Question
+from cerro_services.tap.tofile import write
 from cerro_services.uploads import Upload, UploadLimits, read
 from cerro_services.usertables import OWN, WRITE_TABLES, UserTable, UserTableError
 from cerro_services.usertables.model import table_name
