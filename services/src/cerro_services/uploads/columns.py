@@ -14,6 +14,7 @@ from cerro_services.release.readers import Field, TableSource
 from cerro_services.uploads.errors import UploadError, UploadTooLargeError
 from cerro_services.uploads.guard import written_out
 from cerro_services.uploads.guess import Guess, read, survives
+from cerro_services.uploads.types import ARROW, arrow_of, is_list, stored, width_of
 
 _DATATYPES = {
     "boolean": "boolean",
@@ -27,20 +28,6 @@ _DATATYPES = {
     "char": "char",
     "unicodeChar": "unicode",
 }
-_ARROW: Sequence[tuple[pa.DataType, str, pa.DataType]] = (
-    (pa.bool_(), "boolean", pa.bool_()),
-    (pa.int8(), "short", pa.int16()),
-    (pa.uint8(), "byte", pa.uint8()),
-    (pa.int16(), "short", pa.int16()),
-    (pa.uint16(), "int", pa.int32()),
-    (pa.int32(), "int", pa.int32()),
-    (pa.uint32(), "long", pa.int64()),
-    (pa.int64(), "long", pa.int64()),
-    (pa.uint64(), "long", pa.int64()),
-    (pa.float16(), "float", pa.float32()),
-    (pa.float32(), "float", pa.float32()),
-    (pa.float64(), "double", pa.float64()),
-)
 _LONGEST_NAME = 256
 _ARRAYSIZE = re.compile(r"(\d{1,9}x){0,8}(\d{1,9}\*?|\*)")
 
@@ -85,7 +72,7 @@ class Columns:
             for field, column in zip(self.fields, self._columns, strict=True)
         ]
         self._times = [column.xtype == "timestamp" for column in self._columns]
-        self._widths = [_width(column) for column in self._columns]
+        self._widths = [width_of(column) for column in self._columns]
         self._wide = [False] * len(self._columns)
 
     @property
@@ -164,13 +151,13 @@ class Columns:
         return replace(described, datatype=datatype, arraysize=arraysize, xtype=xtype)
 
     def _kind(self, kind: pa.DataType, field: Field) -> tuple[str, str | None]:
-        if _is_list(kind):
+        if is_list(kind):
             inner, deeper = self._kind(kind.value_type, field)
             if deeper is not None or inner == "timestamp":
                 raise self._unfit(field, kind)
             fixed = pa.types.is_fixed_size_list(kind)
             return inner, str(kind.list_size) if fixed else "*"
-        for given, datatype, _ in _ARROW:
+        for given, datatype, _ in ARROW:
             if kind == given:
                 return datatype, None
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -240,7 +227,7 @@ class Columns:
     def _held(self, values: pa.Array, column: Column, guess: Guess | None) -> pa.Array:
         if guess is not None and column.datatype == guess.kind:
             return read(values, guess.kind)
-        want = arrow_of(column) if self._text else _stored(values.type)
+        want = arrow_of(column) if self._text else stored(values.type)
         if column.datatype == "timestamp":
             want = pa.timestamp("us")
             if pa.types.is_timestamp(values.type) and values.type.tz is not None:
@@ -256,53 +243,6 @@ class Columns:
                 f"column {column.name} of type {values.type} has a value that {column.datatype} "
                 "cannot hold.",
             ) from error
-
-
-def arrow_of(column: Column) -> pa.DataType:
-    """Give the type in which the values of a column are held.
-
-    Parameters
-    ----------
-    column
-        As `Columns.settled` gives it.
-    """
-    if column.datatype in {"char", "unicode"}:
-        return pa.string()
-    if column.datatype == "binary":
-        return pa.binary()
-    if column.datatype == "timestamp":
-        return pa.timestamp("us")
-    scalar = next(stored for _, name, stored in _ARROW if name == column.datatype)
-    if column.arraysize is None:
-        return scalar
-    return (
-        pa.list_(scalar, int(column.arraysize)) if column.arraysize.isdigit() else pa.list_(scalar)
-    )
-
-
-def _width(column: Column) -> int | None:
-    """Give the bytes that a text may have by its description, if it says."""
-    if column.datatype not in {"char", "unicode"} or column.arraysize is None:
-        return None
-    digits = column.arraysize.removesuffix("*")
-    return int(digits) if digits else None
-
-
-def _stored(kind: pa.DataType) -> pa.DataType:
-    """Give the type in which values are held."""
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_stored(kind.value_type), kind.list_size)
-    if _is_list(kind):
-        return pa.list_(_stored(kind.value_type))
-    if pa.types.is_decimal(kind):
-        return pa.float64()
-    return next((stored for given, _, stored in _ARROW if given == kind), kind)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
 
 
 def _check_names(upload: str, fields: Sequence[Field]) -> None:

@@ -16,11 +16,12 @@ from cerro_services.release.errors import DataError
 from cerro_services.release.model import TableModel
 from cerro_services.release.readers import Field, TableSource
 from cerro_services.uploads import position
-from cerro_services.uploads.columns import Columns, arrow_of
-from cerro_services.uploads.errors import UploadTooLargeError
+from cerro_services.uploads.columns import Columns
+from cerro_services.uploads.errors import UploadError, UploadTooLargeError
 from cerro_services.uploads.guard import BombError, written_out
 from cerro_services.uploads.model import SCHEMA, Check, Upload, UploadLimits
 from cerro_services.uploads.sources import described, open_source
+from cerro_services.uploads.types import arrow_of
 from cerro_services.uploads.unpack import EXPANSION, form_of, unpacked
 
 if TYPE_CHECKING:

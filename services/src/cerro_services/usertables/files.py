@@ -6,9 +6,9 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,15 +24,15 @@ from cerro_services.release.layout import Layout
 from cerro_services.release.manifest import StoredFile, TableManifest
 from cerro_services.release.model import SPATIAL_INDEX, TableModel
 from cerro_services.release.progress import Progress
-from cerro_services.release.readers import Field, TableSource
+from cerro_services.release.readers import TableSource
 from cerro_services.release.writer import Writer
 from cerro_services.scratch import Scratch
+from cerro_services.usertables.rows import StoredSource
 
 GRACE = 6 * 3600.0
 """Seconds for which the files of a dropped table stay: queries that began before may read them."""
 _SMALL = 100_000
 """Rows up to which a table is one file: pruning a dozen tiny ones costs more than it saves."""
-_BATCH = 65_536
 _OPTIONS = {"compression": "zstd", "compression_level": 1, "write_page_index": True}
 
 
@@ -169,78 +169,6 @@ class TableFiles:
         return list(files)
 
 
-class RowsSource(TableSource):
-    """Rows that are in memory or can be had again.
-
-    Parameters
-    ----------
-    path
-        Named by errors.
-    model
-        Their columns.
-    schema
-        Their Arrow types.
-    batches
-        Gives them; called once for each reading.
-    nrows
-        Their number.
-    """
-
-    def __init__(
-        self, path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch], nrows: int
-    ) -> None:
-        super().__init__(path)
-        self._schema, self._batches, self._nrows = schema, batches, nrows
-
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        """The columns."""
-        return tuple(Field(field.name, field.type) for field in self._schema)
-
-    @property
-    def nrows(self) -> int:
-        """Number of rows."""
-        return self._nrows
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Give the rows."""
-        for batch in self._batches:
-            yield batch.select(list(columns))
-
-
-class StoredSource(TableSource):
-    """The rows of a stored version.
-
-    Parameters
-    ----------
-    catalog
-        Its files.
-    model
-        Its columns.
-    """
-
-    def __init__(self, catalog: Catalog, model: TableModel) -> None:
-        super().__init__(catalog.root)
-        self._catalog, self._model = catalog, model
-
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        """The columns."""
-        return tuple(Field(column.name, pa.null()) for column in self._model.columns)
-
-    @property
-    def nrows(self) -> int:
-        """Number of rows."""
-        return self._catalog.nrows
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Give the rows."""
-        for partition in self._catalog.files:
-            with pq.ParquetFile(partition.path) as file:
-                for batch in file.iter_batches(_BATCH, columns=list(columns)):
-                    yield batch.select(list(columns))
-
-
 def _one_file(folder: Path, model: TableModel, sources: Sequence[TableSource]) -> StoredFile:
     """Write a small table, or one whose columns HATS cannot hold, as one file."""
     names = [column.name for column in model.columns]
@@ -286,7 +214,7 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema, source: TableSource) -> pa.Rec
 def _empty(model: TableModel) -> pa.Schema:
     if _is_flat(model):
         return arrow_schema(model)
-    from cerro_services.uploads.columns import arrow_of
+    from cerro_services.uploads.types import arrow_of
 
     return pa.schema([pa.field(column.name, arrow_of(column)) for column in model.columns])
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -16,38 +12,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine as Database
 
-from cerro_services.access import Caller, UnauthorizedError
+from cerro_services.access import Caller
 from cerro_services.adql import QueryTable
 from cerro_services.config import Settings
 from cerro_services.context import Context
 from cerro_services.quotas import Quotas
-from cerro_services.release import DataError
 from cerro_services.release.model import TableModel
 from cerro_services.release.readers import TableSource
 from cerro_services.uploads import Content
-from cerro_services.uploads.sources import described
 from cerro_services.usertables import vosi
-from cerro_services.usertables.files import RowsSource, TableFiles
+from cerro_services.usertables.changes import WRITE_TABLES, Changes
+from cerro_services.usertables.files import TableFiles
+from cerro_services.usertables.listing import Listing
 from cerro_services.usertables.model import (
-    OWN,
-    SHARED,
     Sharing,
     UserTable,
     UserTableError,
-    UserTableExistsError,
     UserTableForbiddenError,
-    UserTableNotFoundError,
-    split,
-    table_name,
 )
+from cerro_services.usertables.rows import RowsSource
 from cerro_services.usertables.store import UserTableStore
 
 log = logging.getLogger(__name__)
 
-WRITE_TABLES = "custom:write:tables"
-_DAY = 86_400.0
-_NONE: frozenset[str] = frozenset()
-_KNOWN = 4096
+__all__ = ["WRITE_TABLES", "UserTables", "of", "query_table"]
 
 
 class UserTables:
@@ -65,58 +53,20 @@ class UserTables:
 
     def __init__(self, settings: Settings, quotas: Quotas, database: Database) -> None:
         assert settings.usertables is not None
-        self._settings, self._quotas = settings, quotas
         self.store = UserTableStore(database)
         self.files = TableFiles(settings.usertables)
-        self._stamp = settings.usertables / ".changed"
-        self._seen: dict[object, tuple[object, tuple[UserTable, ...]]] = {}
-        self._lock = threading.Lock()
-        if self._stamp.exists():
-            # A process may have been killed between a change and its mark.
-            self._touch()
+        self._listing = Listing(self.store, settings.usertables)
+        self._changes = Changes(settings, quotas, self.store, self.files, self._listing)
 
     # ---- find ---------------------------------------------------------------------------------
 
     def visible(self, caller: Caller) -> tuple[UserTable, ...]:
         """Give the tables that a caller may read; remembered until any table changes."""
-        key = (caller.name, caller.groups)
-        stamp = self._changed()
-        known = self._seen.get(key)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        # The stamp was read first: a change in between is seen the next time.
-        found = tuple(self.store.visible(caller)) if stamp is not None else ()
-        with self._lock:
-            if len(self._seen) >= _KNOWN:
-                self._seen.clear()
-            self._seen[key] = (stamp, found)
-        return found
+        return self._listing.of(caller)
 
     def find(self, caller: Caller, name: str) -> UserTable:
-        """Give a table that a caller may read.
-
-        Parameters
-        ----------
-        caller
-            Who asks.
-        name
-            ``mydb.name``, ``name``, or ``user_owner.name``.
-
-        Raises
-        ------
-        UserTableNotFoundError
-            There is none, or not for them.
-        """
-        schema, short = split(name)
-        own = schema == OWN or schema.lower() == f"{SHARED}{caller.name}".lower()
-        owner = caller.name if own else schema[len(SHARED) :]
-        found = self.store.find(owner, short) if owner is not None else None
-        if found is None or not found.readable(caller):
-            raise UserTableNotFoundError(
-                f"There is no table {name}. Your tables are {OWN}.NAME; "
-                "/api/tap/tables lists those that you can read."
-            )
-        return found
+        """Give a table that a caller may read; see `Changes.find`."""
+        return self._changes.find(caller, name)
 
     # ---- make and change ----------------------------------------------------------------------
 
@@ -150,19 +100,19 @@ class UserTables:
         UserTableQuotaError
             They would keep more than they may.
         """
-        short = self._new_name(caller, name)
+        short = self._changes.new_name(caller, name)
         ra, dec = content.position if content.position and content.placed else (None, None)
         model = TableModel(short, content.columns, description, ra=ra, dec=dec)
         schema = _schema(content)
         source = RowsSource(Path(short), schema, content.batches(), content.nrows)
-        return self._add(caller, model, [source], sharing)
+        return self._changes.add(caller, model, [source], sharing)
 
     def define(
         self, caller: Caller, name: str, document: bytes, sharing: Sharing | None = None
     ) -> UserTable:
         """Make an empty table from a VOSI description; errors as for `create`."""
-        short = self._new_name(caller, name)
-        return self._add(caller, vosi.parse(document, short), [], sharing)
+        short = self._changes.new_name(caller, name)
+        return self._changes.add(caller, vosi.parse(document, short), [], sharing)
 
     def append(self, caller: Caller, name: str, source: TableSource) -> UserTable:
         """Add rows to a table.
@@ -183,9 +133,9 @@ class UserTables:
         UserTableForbiddenError
             They may not.
         """
-        table = self._writable(caller, name)
+        table = self._changes.writable(caller, name)
         kept = self.files.source(table.owner, table.version, table.model)
-        return self._rewrite(caller, table, table.model, [kept, source])
+        return self._changes.rewrite(caller, table, table.model, [kept, source])
 
     def describe(self, caller: Caller, name: str, document: bytes) -> UserTable:
         """Change what is said of a table and its columns; its time begins anew.
@@ -197,9 +147,9 @@ class UserTables:
         UserTableForbiddenError
             They may not.
         """
-        table = self._writable(caller, name)
+        table = self._changes.writable(caller, name)
         model = vosi.described(table.model, vosi.parse(document, table.name))
-        return self._change(table, replace(table, model=model))
+        return self._changes.change(table, replace(table, model=model))
 
     def index(
         self, caller: Caller, name: str, columns: Sequence[str], kind: str = "", *, unique: bool
@@ -226,7 +176,7 @@ class UserTables:
         UserTableForbiddenError
             They may not.
         """
-        table = self._writable(caller, name)
+        table = self._changes.writable(caller, name)
         model = table.model
         known = {column.name.lower(): column.name for column in model.columns}
         missing = [column for column in columns if column.lower() not in known]
@@ -247,7 +197,7 @@ class UserTables:
         else:
             model = replace(model, indexes=tuple(dict.fromkeys((*model.indexes, *names))))
         kept = self.files.source(table.owner, table.version, table.model)
-        return self._rewrite(caller, table, model, [kept])
+        return self._changes.rewrite(caller, table, model, [kept])
 
     def share(self, caller: Caller, name: str, sharing: Sharing) -> UserTable:
         """Say who else may use a table.
@@ -259,11 +209,11 @@ class UserTables:
         UserTableError
             They are no member of a group that they name.
         """
-        table = self._writable(caller, name)
+        table = self._changes.writable(caller, name)
         if table.owner != caller.name:
             raise UserTableForbiddenError(f"Only its owner shares {name}.")
-        self._check_sharing(caller, sharing, table.sharing)
-        return self._change(table, replace(table, sharing=sharing))
+        self._changes.check_sharing(caller, sharing, table.sharing)
+        return self._changes.change(table, replace(table, sharing=sharing))
 
     def keep(self, caller: Caller, name: str, until: float | None = None) -> UserTable:
         """Keep a table for longer; by default as long as a new one.
@@ -277,9 +227,9 @@ class UserTables:
         until
             When it is to be deleted [s since 1970]; not later than a new one would be.
         """
-        table = self._writable(caller, name)
-        latest = self._expiry()
-        return self._change(table, replace(table, expires=min(until or latest, latest)))
+        table = self._changes.writable(caller, name)
+        latest = self._changes.expiry()
+        return self._changes.change(table, replace(table, expires=min(until or latest, latest)))
 
     def drop(self, caller: Caller, name: str) -> None:
         """Delete a table; queries that read it end as they began.
@@ -289,12 +239,12 @@ class UserTables:
         UserTableForbiddenError
             They do not own it.
         """
-        table = self._writable(caller, name)
+        table = self._changes.writable(caller, name)
         if table.owner != caller.name:
             raise UserTableForbiddenError(f"Only its owner drops {name}.")
         if self.store.remove(table.id):
             self.files.retire(table.owner, table.version)
-            self._touch()
+            self._listing.changed()
 
     def sweep(self) -> int:
         """Delete what has expired, and files that nobody can be reading; give how many tables."""
@@ -303,132 +253,9 @@ class UserTables:
             log.info("table %s of %s has expired", table.name, table.owner)
             self.files.retire(table.owner, table.version)
         if gone:
-            self._touch()
+            self._listing.changed()
         self.files.sweep(self.store.versions())
         return len(gone)
-
-    # ---- inside -------------------------------------------------------------------------------
-
-    def _new_name(self, caller: Caller, name: str) -> str:
-        if caller.name is None:
-            raise UnauthorizedError("Tables are kept for users: send a token.")
-        caller.require(WRITE_TABLES)
-        schema, short = split(name)
-        if schema != OWN and schema.lower() != f"{SHARED}{caller.name}".lower():
-            raise UserTableForbiddenError(f"Tables are made in {OWN}, not in {schema}.")
-        return table_name(short)
-
-    def _writable(self, caller: Caller, name: str) -> UserTable:
-        if caller.name is None:
-            raise UnauthorizedError("Tables are changed by users: send a token.")
-        caller.require(WRITE_TABLES)
-        table = self.find(caller, name)
-        if not table.writable(caller):
-            raise UserTableForbiddenError(f"You may read {name}, but not change it.")
-        return table
-
-    def _add(
-        self,
-        caller: Caller,
-        model: TableModel,
-        sources: Sequence[TableSource],
-        sharing: Sharing | None,
-    ) -> UserTable:
-        assert caller.name is not None
-        self._check_sharing(caller, sharing or Sharing())
-        if self.store.find(caller.name, model.name) is not None:
-            raise UserTableExistsError(
-                f"You have a table {model.name} already. Drop it first, or choose another name."
-            )
-        with _told(model.name):
-            stored = self.files.write(caller.name, model, sources)
-        now = time.time()
-        table = UserTable(
-            secrets.token_hex(12),
-            stored.version,
-            caller.name,
-            model,
-            sharing or Sharing(),
-            stored.nrows,
-            stored.nbytes,
-            now,
-            now,
-            self._expiry(),
-        )
-        most = int(self._quotas.of(caller).table_bytes)
-        self._remembered(table, lambda: self.store.add(table, most))
-        return table
-
-    def _rewrite(
-        self,
-        caller: Caller,
-        table: UserTable,
-        model: TableModel,
-        sources: Sequence[TableSource],
-    ) -> UserTable:
-        with _told(table.name):
-            stored = self.files.write(table.owner, model, sources)
-        new = replace(
-            table,
-            version=stored.version,
-            model=model,
-            nrows=stored.nrows,
-            nbytes=stored.nbytes,
-            changed=time.time(),
-        )
-        # Whoever adds rows uses up what the owner may keep, whose groups only they bring along.
-        owner = caller if caller.name == table.owner else Caller(table.owner, _NONE, _NONE)
-        most = max(int(self._quotas.of(owner).table_bytes), table.nbytes)
-        self._remembered(new, lambda: self.store.replace(table, new, most))
-        self.files.retire(table.owner, table.version)
-        return new
-
-    def _change(self, table: UserTable, new: UserTable) -> UserTable:
-        new = replace(new, changed=time.time(), expires=max(new.expires, time.time()))
-        self.store.replace(table, new)
-        self._touch()
-        return new
-
-    def _remembered(self, table: UserTable, remember: Callable[[], None]) -> None:
-        try:
-            remember()
-        except BaseException:
-            self.files.discard(table.owner, table.version)
-            raise
-        self._touch()
-
-    def _check_sharing(
-        self, caller: Caller, sharing: Sharing, before: Sharing | None = None
-    ) -> None:
-        known = {before.read, before.write} if before is not None else set()
-        for group in {sharing.read, sharing.write} - known - {None}:
-            if group not in caller.groups:
-                raise UserTableError(
-                    f"You are no member of a group {group!r}, so you cannot share with it."
-                )
-        if sharing.public and not self._settings.public_tables:
-            raise UserTableForbiddenError(
-                "Tables are not shared with everybody here, only with groups. The operator allows "
-                "it by the setting public_tables."
-            )
-
-    def _expiry(self) -> float:
-        return time.time() + _DAY * self._settings.table_days
-
-    def _changed(self) -> object:
-        """Tell the last change of any table by any process; None before the first."""
-        try:
-            # Opened rather than looked up: a network filesystem then asks its server.
-            with self._stamp.open("rb") as stream:
-                return stream.read(64)
-        except FileNotFoundError:
-            return None
-
-    def _touch(self) -> None:
-        self._stamp.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._stamp.with_name(f".changed.{secrets.token_hex(8)}")
-        new.write_bytes(secrets.token_hex(16).encode())
-        new.replace(self._stamp)
 
 
 def _schema(content: Content) -> pa.Schema:
@@ -436,17 +263,6 @@ def _schema(content: Content) -> pa.Schema:
         return content.table.schema
     assert content.path is not None
     return pq.read_schema(content.path)
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Tell what a writer finds wrong with rows to who sent them."""
-    try:
-        yield
-    except DataError as error:
-        raise UserTableError(
-            described(name, error).message.replace("Upload", "Table", 1)
-        ) from error
 
 
 _ALL: WeakKeyDictionary[Database, UserTables] = WeakKeyDictionary()

@@ -177,7 +177,7 @@ class EcsvSource(CsvSource):
             for c in columns
         ):
             raise DataError("has no ECSV header with 'datatype'.", file=self.path)
-        return document
+        return dict(document)
 
     def _find_delimiter(self, header: str) -> str:  # noqa: ARG002 - the header above says it
         return str(self._header.get("delimiter", " "))
