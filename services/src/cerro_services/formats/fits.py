@@ -6,19 +6,14 @@ temporary file until the last is known; only then the document begins.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import ipc
 
-from cerro_services.errors import CerroError
-from cerro_services.formats.arrow import schema
-from cerro_services.formats.conform import conform
 from cerro_services.formats.fields import ARROW, Field
 from cerro_services.formats.frame import BARE, Frame
 from cerro_services.formats.packing import (
@@ -32,14 +27,13 @@ from cerro_services.formats.packing import (
     text_bytes,
 )
 from cerro_services.formats.sink import distinct
+from cerro_services.formats.spool import Known, Spool, SpoolError
 
 MIME = "application/fits"
 _BLOCK = 2880
 _COLUMNS = 999
 _PADDED = 256 << 20
 """Bytes of a column of texts that may have one width."""
-_MOST = 32 << 30
-"""Bytes of a temporary file at most."""
 _LETTERS = {
     "boolean": "L",
     "unsignedByte": "B",
@@ -57,24 +51,6 @@ _ENDS = {
     "int": (-(2**31), 2**31 - 1),
     "long": (-(2**63), 2**63 - 1),
 }
-
-
-class SpoolError(CerroError):
-    """The rows of a result find no room."""
-
-    code: ClassVar[str] = "resource_error"
-    status: ClassVar[int] = 400
-
-
-@dataclass
-class _Known:
-    """What is known of a column when all its rows have been seen."""
-
-    longest: int = 0
-    total: int = 0
-    has_null: bool = False
-    least: int | None = None
-    greatest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +93,7 @@ class FitsWriter:
             )
         self._fields = fields
         self._info = frame.info
-        self._schema = schema(fields)
-        self._known = [_Known() for _ in fields]
-        self._rows = 0
-        # It has no name, so it goes with the process, however that ends.
-        self._spool = tempfile.TemporaryFile(dir=frame.folder, prefix="cerro-fits-")  # noqa: SIM115
-        self._writer = ipc.new_file(self._spool, self._schema)
+        self._spool = Spool(fields, frame.folder)
 
     def begin(self) -> bytes:
         """Write nothing: the header needs the number of rows."""
@@ -136,23 +107,7 @@ class FitsWriter:
         SpoolError
             There is no room.
         """
-        arrays = conform(batch, self._fields)
-        self._rows += batch.num_rows
-        for array, field, known in zip(arrays, self._fields, self._known, strict=True):
-            _learn(array, field, known)
-        try:
-            self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-            written = self._spool.tell()
-        except OSError as error:
-            raise SpoolError(
-                f"There is no room to lay aside the rows that FITS needs whole: {error.strerror}. "
-                "Ask for RESPONSEFORMAT=votable or parquet, which need none."
-            ) from error
-        if written > _MOST:
-            raise SpoolError(
-                f"A FITS result may have {_MOST >> 30} GB. Select less, or ask for "
-                "RESPONSEFORMAT=votable or parquet."
-            )
+        self._spool.add(batch)
         return b""
 
     def end(self, *, overflow: bool = False, error: str | None = None) -> Iterator[bytes]:
@@ -165,7 +120,7 @@ class FitsWriter:
         """
         if error is not None:
             raise ConnectionAbortedError(error)
-        self._writer.close()
+        self._spool.finish()
         return self._document(overflow=overflow)
 
     def close(self) -> None:
@@ -177,10 +132,12 @@ class FitsWriter:
     def _document(self, *, overflow: bool) -> Iterator[bytes]:
         columns = [
             self._column(i, f, k)
-            for i, (f, k) in enumerate(zip(self._fields, self._known, strict=True))
+            for i, (f, k) in enumerate(zip(self._fields, self._spool.known, strict=True))
         ]
         heap = sum(
-            k.total * _BYTES[c.letter] for c, k in zip(columns, self._known, strict=True) if c.heap
+            k.total * _BYTES[c.letter]
+            for c, k in zip(columns, self._spool.known, strict=True)
+            if c.heap
         )
         wide = "Q" if heap >= 2**31 else "P"
         width = sum(
@@ -188,29 +145,23 @@ class FitsWriter:
         )
         yield self._header(columns, width, heap, wide, overflow=overflow)
         place = 0
-        for batch in self._batches():
+        for batch in self._spool.batches():
             parts, place = _row_parts(batch, columns, place, ">i8" if wide == "Q" else ">i4")
             yield pack(parts, batch.num_rows).tobytes()
         if heap:
-            for batch in self._batches():
+            for batch in self._spool.batches():
                 for array, column in zip(batch.columns, columns, strict=True):
                     if column.heap:
                         yield pack_heap(array, column.field)
-        yield b"\0" * (-(width * self._rows + heap) % _BLOCK)
+        yield b"\0" * (-(width * self._spool.rows + heap) % _BLOCK)
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        self._spool.seek(0)
-        reader = ipc.open_file(self._spool)
-        for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
-
-    def _column(self, number: int, field: Field, known: _Known) -> _Column:
+    def _column(self, number: int, field: Field, known: Known) -> _Column:
         if field.is_text:
             width = max(1, known.longest)
             # One long text must not make every row as long. A little is no harm: astropy needs
             # much memory for long texts in the heap.
-            size = width * self._rows
-            heap = size > _PADDED and size > 4 * (known.total + 16 * self._rows)
+            size = width * self._spool.rows
+            heap = size > _PADDED and size > 4 * (known.total + 16 * self._spool.rows)
             return _Column(field, "A", width, heap, known.longest)
         datatype = field.column.datatype or "int"
         if known.has_null and datatype in _ENDS:
@@ -220,7 +171,7 @@ class FitsWriter:
             return _Column(field, letter, 1, heap=True, longest=known.longest)
         return _Column(field, letter, field.length, heap=False, longest=0)
 
-    def _with_null(self, number: int, field: Field, known: _Known) -> tuple[Field, str]:
+    def _with_null(self, number: int, field: Field, known: Known) -> tuple[Field, str]:
         """Find a value that no row has, to stand for NULL; a wider type if there is none."""
         datatype = field.column.datatype or "int"
         least, greatest = _ENDS[datatype]
@@ -235,7 +186,7 @@ class FitsWriter:
             kind = pa.list_(kind) if field.is_list else kind
             return Field(column, kind, _ENDS[datatype][0]), datatype
         free = pa.array(range(least + 1, least + 1 + 64), pa.int64())
-        for batch in self._batches():
+        for batch in self._spool.batches():
             array = batch.column(number)
             values = array.flatten() if field.is_list else array
             if len(free) > 1:
@@ -253,7 +204,7 @@ class FitsWriter:
         table = fits.Header()
         table["XTENSION"] = "BINTABLE"
         table["BITPIX"], table["NAXIS"] = 8, 2
-        table["NAXIS1"], table["NAXIS2"] = width, self._rows
+        table["NAXIS1"], table["NAXIS2"] = width, self._spool.rows
         table["PCOUNT"], table["GCOUNT"], table["TFIELDS"] = heap, 1, len(columns)
         names = distinct([_plain(c.field.column.name) for c in columns], fold=True)
         for i, (name, column) in enumerate(zip(names, columns, strict=True), 1):
@@ -267,27 +218,6 @@ class FitsWriter:
             table[key[:8]] = _plain(value)[:4000]
         text: str = primary.tostring() + table.tostring()
         return text.encode("ascii")
-
-
-def _learn(array: pa.Array, field: Field, known: _Known) -> None:
-    """Keep what the header will need to know of a column."""
-    values = array
-    if field.is_text:
-        lengths = pc.binary_length(array)
-    elif field.is_list:
-        lengths, values = pc.list_value_length(array), array.flatten()
-    else:
-        lengths = None
-    if lengths is not None:
-        known.longest = max(known.longest, pc.max(lengths).as_py() or 0)
-        known.total += pc.sum(lengths).as_py() or 0
-    known.has_null = known.has_null or bool(array.null_count or values.null_count)
-    if pa.types.is_integer(values.type):
-        ends = pc.min_max(values)
-        least, greatest = ends["min"].as_py(), ends["max"].as_py()
-        if least is not None:
-            known.least = least if known.least is None else min(known.least, least)
-            known.greatest = greatest if known.greatest is None else max(known.greatest, greatest)
 
 
 def _row_parts(

@@ -277,6 +277,8 @@ class Answer:
         try:
             while (piece := self.next()) is not None:
                 parts.append(piece)
+                if not piece:
+                    continue
                 until = until or time.monotonic() + PATIENCE
                 if self.bytes > held or time.monotonic() > until:
                     return b"".join(parts), False
