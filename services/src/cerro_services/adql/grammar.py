@@ -57,6 +57,12 @@ _BEGINNINGS = frozenset(
         TokenType.L_PAREN, TokenType.DISTINCT, TokenType.ALL, TokenType.WITH,
     }
 )  # fmt: skip
+_NEVER_NAMES = frozenset({TokenType.JOIN, TokenType.ON, TokenType.USING, TokenType.SELECT})
+_NEW_QUERY = frozenset({TokenType.SELECT, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT})
+_ORDER = {
+    TokenType.WHERE: 1, TokenType.GROUP_BY: 2, TokenType.HAVING: 3, TokenType.ORDER_BY: 4,
+    TokenType.OFFSET: 5,
+}  # fmt: skip
 _SET_QUANTIFIERS = frozenset({TokenType.ALL, TokenType.DISTINCT})
 _BINARY = {"this", "expression"}
 _SETOP = {"this", "expression", "distinct", "with_", "order", "offset"}
@@ -149,6 +155,7 @@ def check_tokens(stream: list[Token]) -> None:
             f"The query has {len(stream):,} words and signs; at most {MAX_TOKENS:,} are read. "
             "Upload long lists as a table and join it."
         )
+    _check_order(stream)
     around = zip([None, *stream[:-1]], stream, [*stream[1:], None], strict=True)
     for at, (before, token, after) in enumerate(around):
         span = (token.start, token.end)
@@ -158,7 +165,11 @@ def check_tokens(stream: list[Token]) -> None:
         if kind == TokenType.FROM and (before is None or before.token_type == TokenType.L_PAREN):
             # DuckDB and sqlglot take FROM without SELECT.
             raise AdqlError("FROM needs SELECT before it.", span)
+        _check_neighbour(token, after)
         if kind == TokenType.IDENTIFIER:
+            if token.end - token.start < len(token.text) + 1:
+                # What the tokenizer could not read as a hexadecimal number.
+                raise AdqlError(f"{token.text!r} is neither a number nor a name.", span)
             if not token.text:
                 raise AdqlError("A delimited name is empty.", span)
             continue
@@ -168,6 +179,8 @@ def check_tokens(stream: list[Token]) -> None:
             if math.isinf(float(token.text)):
                 raise AdqlError("The number is too large: a double ends at 1.8e308.", span)
             continue
+        if kind == TokenType.HEX_STRING and not token.text:
+            raise AdqlError("A hexadecimal number needs digits: 0xFF.", span)
         if kind == TokenType.HEX_STRING and len(token.text.lstrip("0")) > _HEX_DIGITS:
             raise AdqlError("The number is too large: an integer has 64 bits.", span)
         if kind in {TokenType.STRING, TokenType.HEX_STRING}:
@@ -205,6 +218,47 @@ def check_tokens(stream: list[Token]) -> None:
                     f'As a name, write it in double quotes: "{token.text}".',
                     span,
                 )
+
+
+def _check_order(stream: list[Token]) -> None:
+    """Refuse clauses that stand twice, or not in the order of the grammar."""
+    seen: list[Token | None] = [None]
+    for token in stream:
+        kind = token.token_type
+        if kind == TokenType.L_PAREN:
+            seen.append(None)
+        elif kind == TokenType.R_PAREN:
+            seen.pop()
+            seen = seen or [None]
+        elif kind in _NEW_QUERY:
+            seen[-1] = None
+        elif kind in _ORDER:
+            before = seen[-1]
+            if before is not None and _ORDER[kind] <= _ORDER[before.token_type]:
+                raise AdqlError(
+                    f"{token.text.upper()} has no place after {before.text.upper()}. The order is "
+                    "WHERE, GROUP BY, HAVING, ORDER BY, OFFSET.",
+                    (token.start, token.end),
+                )
+            seen[-1] = token
+
+
+def _check_neighbour(token: Token, after: Token | None) -> None:
+    """Refuse what cannot follow a token."""
+    span = (token.start, token.end)
+    if token.token_type == TokenType.ALIAS and (
+        after is None or after.token_type in _ENDS or after.token_type in _NEVER_NAMES
+    ):
+        raise AdqlError("A name is missing after AS.", span)
+    if (
+        token.token_type in {TokenType.NUMBER, TokenType.HEX_STRING}
+        and after is not None
+        and after.token_type == TokenType.VAR
+        and after.start == token.end + 1
+    ):
+        raise AdqlError(
+            f"{token.text + after.text!r} is neither a number nor a name.", (token.start, after.end)
+        )
 
 
 def _is_type(before: Token | None, token: Token, after: Token | None) -> bool:
@@ -326,6 +380,10 @@ def _check_node(node: exp.Expr) -> None:
             raise AdqlError("ORDER BY has no place here.", span_of(node))
         case exp.Star() if not _star_allowed(node):
             raise AdqlError("* has no place here.", span_of(node))
+        case exp.Group() if not node.expressions:
+            raise AdqlError("GROUP BY needs a list of columns or values.", span_of(node))
+        case exp.In() if not (node.expressions or node.args.get("query")):
+            raise AdqlError("IN needs a list of values, or (SELECT …).", span_of(node))
         case exp.Anonymous():
             check_call(node, span_of(node))
         case exp.TableAlias() if node.args.get("columns") and not isinstance(node.parent, exp.CTE):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.shapes import Vector, vector
@@ -60,6 +61,7 @@ _LONGEST = 80
 _EPOCH = re.compile(r"[JB]\d{4}(\.\d+)?\Z")
 
 
+@lru_cache(256)
 def system_of(text: str, span: tuple[int, int] | None) -> str:
     """Give the name of a coordinate system as ADQL and STC-S write it.
 
