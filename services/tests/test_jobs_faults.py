@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -152,8 +153,8 @@ def test_a_restart_of_worker_loses_nothing(anyone: Client, worker: working) -> N
     address = anyone.create(HEAVY)
     anyone.running(address)
     waiting = anyone.create(PHASE="RUN")
-    worker.process.terminate()
-    worker.process.wait(20)
+    worker.process.send_signal(signal.SIGHUP)
+    assert worker.process.wait(20) == 0
     assert anyone.job(address)["phase"] == "QUEUED"
     worker.start()
     assert anyone.job(address, WAIT=30, PHASE="QUEUED")["phase"] == "EXECUTING"

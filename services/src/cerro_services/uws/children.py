@@ -148,14 +148,7 @@ class Child:
     def _run(
         self, order: Order, wanted: Callable[[Progress | None], bool], seconds: float
     ) -> Done | Failed:
-        try:
-            self.wait()
-            self._connection.send(order)
-        except (OSError, ChildDiedError):
-            # It died while it had nothing to do: no fault of this job.
-            self.replace()
-            self.wait()
-            self._connection.send(order)
+        self._give(order)
         started = looked = time.monotonic()
         progress: Progress | None = None
         while True:
@@ -172,6 +165,18 @@ class Child:
                     self._stop()
                     raise StoppedError(late=late)
                 progress = None
+
+    def _give(self, order: Order) -> None:
+        """Hand over a job; to another process if this one died while it had nothing to do."""
+        for _ in range(2):
+            try:
+                self.wait()
+                self._connection.send(order)
+            except (OSError, ChildDiedError):
+                self.replace()
+            else:
+                return
+        raise ChildDiedError
 
     def _receive(self, seconds: float) -> object:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pydantic import ByteSize, TypeAdapter
 from cerro_services.config import Settings
 from cerro_services.context import quotas_of
 from cerro_services.database import connect
+from cerro_services.errors import CerroError
 from cerro_services.uws.child import Done, Order
 from cerro_services.uws.children import Child, ChildDiedError, StoppedError, starter
 from cerro_services.uws.files import Files
@@ -29,6 +31,11 @@ log = logging.getLogger(__name__)
 _NOTE = 1.0
 """How often it is noted how far a job is [s]."""
 _RETRY = 1.0
+_CANNOT = Failure(
+    "The job could not be run, as its folder or a process for it is missing. The operator finds "
+    "the reason in the log of the worker; run the job again later.",
+    transient=True,
+)
 
 
 class Worker:
@@ -70,9 +77,7 @@ class Worker:
             self._settings.job_processes,
         )
         try:
-            for child in self._children:
-                child.wait()
-                self._idle.put(child)
+            self._ready()
             # Known before it claims: others would take its jobs for those of a dead worker.
             self._persist(lambda: self._workers.seen(self._identity, self._settings.job_processes))
             upkeep.start()
@@ -85,6 +90,8 @@ class Worker:
                 # Jobs are given back, so the worker need not wait for them.
                 shutdown_timeout=0,
             )
+            # On SIGHUP huey would start anew under the same number, and its jobs seem to run on.
+            consumer._signal_actions[signal.SIGHUP] = (False, False)
             consumer.run()
         finally:
             self._stopping.set()
@@ -95,6 +102,17 @@ class Worker:
             if self._settings.spill is not None:
                 for left in self._settings.spill.glob(f"worker-{_pid(self._identity)}-*"):
                     shutil.rmtree(left, ignore_errors=True)
+
+    def _ready(self) -> None:
+        """Wait until all processes can run jobs."""
+        for child in self._children:
+            try:
+                child.wait()
+            except ChildDiedError:
+                raise CerroError(
+                    "A process for jobs ended before it was ready; what it says stands above."
+                ) from None
+            self._idle.put(child)
 
     def _give_back(self) -> None:
         """Let what runs wait for the next worker."""
@@ -124,7 +142,8 @@ class Worker:
         folder = self._files.folder(job.id)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            room = max(0, self._quotas.of(job.caller).result_bytes - self._store.kept(job.share))
+            kept = self._persist(lambda: self._store.kept(job.share))
+            room = max(0, self._quotas.of(job.caller).result_bytes - kept)
             outcome = child.run(Order(job, folder, room), self._wanted(job), job.duration)
         except StoppedError as stopped:
             self._stopped(job, folder, late=stopped.late)
@@ -137,21 +156,23 @@ class Worker:
             how = "died"
             if again:
                 self._queue.send()
-        except OSError as error:
+        except Exception:
+            # It must not seem to run for ever.
             log.exception("job %s cannot be run", job.id)
-            failure = Failure(f"The job's folder cannot be used ({error.strerror}).", True)
-            self._persist(lambda: self._store.fail(job, failure))
+            self._persist(lambda: self._store.fail(job, _CANNOT))
             how = "failed"
         else:
             if isinstance(outcome, Done):
                 done = outcome
-                kept = self._persist(lambda: self._store.complete(job, done.results, done.progress))
+                noted = self._persist(
+                    lambda: self._store.complete(job, done.results, done.progress)
+                )
                 how = "completed"
             else:
                 failure = outcome.failure
-                kept = self._persist(lambda: self._store.fail(job, failure))
+                noted = self._persist(lambda: self._store.fail(job, failure))
                 how = "failed"
-            if not kept:
+            if not noted:
                 self._forget(job, folder)
             child.slim(self._memory)
         log.info(
