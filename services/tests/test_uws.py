@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import pyvo
+import requests
 from lxml import etree
 from services.tests.conftest import Served
 
@@ -266,6 +267,19 @@ def test_the_list_is_the_callers_own_and_is_filtered(
     assert ada.listed(AFTER="2100-01-01") == []
     for address, client in ((first, ada), (second, ada), (public, anyone)):
         client.http.delete(address)
+
+
+@pytest.mark.req("UWS-2")
+def test_pyvo_lists_jobs(worked: Served, ada: Client) -> None:
+    session = requests.Session()
+    session.headers["Authorization"] = "Bearer good"
+    service = pyvo.dal.TAPService(worked.tap, session=session)
+    address = ada.create(RUNID="listed", PHASE="RUN")
+    assert ada.ended(address) == "COMPLETED"
+    (job,) = service.get_job_list(phases=["COMPLETED"], last=1)
+    assert (job.jobid, job.runid) == (address.rsplit("/", 1)[1], "listed")
+    assert len(service.get_job(job.jobid).results) == 1
+    ada.http.delete(address)
 
 
 @pytest.mark.req("UWS-2")

@@ -21,19 +21,24 @@ from cerro_services.uws.model import (
     Pairs,
     Phase,
     TooManyJobsError,
-    instant,
     now,
 )
 from cerro_services.uws.queue import Queue
 from cerro_services.uws.store import JobStore, new_identity
+from cerro_services.uws.terms import (
+    CONTROL,
+    control_of,
+    destruction_of,
+    duration_of,
+    instant_of,
+    phase_of,
+    run_id_of,
+)
 from cerro_services.uws.workers import Workers
 
 log = logging.getLogger(__name__)
 
-CONTROL = frozenset({"PHASE", "ACTION", "WAIT", "EXECUTIONDURATION", "DESTRUCTION"})
-"""Parameters that are about the job, not what it does."""
 _DAY = 86_400.0
-_RUN_ID = 64
 _BEFORE_RUN = (Phase.PENDING, Phase.QUEUED)
 _BUSY = (Phase.QUEUED, Phase.EXECUTING)
 
@@ -114,8 +119,8 @@ class Jobs:
         JobError
             A filter is wrong.
         """
-        wanted = {_phase(text) for text in phases if text}
-        since = None if after is None else _instant("AFTER", after)
+        wanted = {phase_of(text) for text in phases if text}
+        since = None if after is None else instant_of("AFTER", after)
         if last is not None and not (last.isascii() and last.isdigit() and 0 < int(last) < 2**31):
             raise JobError(f"LAST must be a whole number of jobs, at least 1, not {last!r}.")
         count = None if last is None else int(last)
@@ -148,7 +153,7 @@ class Jobs:
             A parameter is wrong.
         """
         quota = self._quotas.of(who.caller)
-        control = _control(pairs)
+        control = control_of(pairs)
         phase = control.get("PHASE")
         if phase not in {None, "", "RUN"}:
             raise JobError(f"A new job can be given PHASE=RUN, not PHASE={phase}.")
@@ -165,14 +170,14 @@ class Jobs:
             quota.job_seconds,
             who.caller.groups,
             who.caller.scopes,
-            run_id=_run_id(pairs),
+            run_id=run_id_of(pairs),
             parameters=parameters,
             running_limit=quota.running_jobs,
         )
         if control.get("DESTRUCTION"):
-            job = replace(job, destruction=_destruction(control["DESTRUCTION"], job, quota))
+            job = replace(job, destruction=destruction_of(control["DESTRUCTION"], job, quota))
         if control.get("EXECUTIONDURATION"):
-            job = replace(job, duration=_duration(control["EXECUTIONDURATION"], quota))
+            job = replace(job, duration=duration_of(control["EXECUTIONDURATION"], quota))
         if phase == "RUN":
             self._check_room(who, quota)
             job = replace(job, phase=Phase.QUEUED, queued=created)
@@ -214,14 +219,14 @@ class Jobs:
         parameters = (*(pair for pair in job.parameters if pair[0] not in names), *new)
         fields: dict[str, Any] = {"parameters": parameters}
         if "RUNID" in names:
-            fields["run_id"] = _run_id(new)
+            fields["run_id"] = run_id_of(new)
         if not self.store.change(job.id, [Phase.PENDING], **fields):
             raise JobStateError("The job's parameters can be changed only while it is PENDING.")
 
     def set_destruction(self, who: Who, job: Job, text: str) -> None:
         """Say when a job is to be deleted, within what the quota gives."""
         quota = self._quotas.of(who.caller)
-        self.store.change(job.id, list(Phase), destruction=_destruction(text, job, quota))
+        self.store.change(job.id, list(Phase), destruction=destruction_of(text, job, quota))
 
     def set_duration(self, who: Who, job: Job, text: str) -> None:
         """Say how many seconds a job may run, within what the quota gives.
@@ -231,7 +236,7 @@ class Jobs:
         JobStateError
             It runs already, or has.
         """
-        duration = _duration(text, self._quotas.of(who.caller))
+        duration = duration_of(text, self._quotas.of(who.caller))
         if not self.store.change(job.id, _BEFORE_RUN, duration=duration):
             raise JobStateError("The duration can be changed only before the job runs.")
 
@@ -286,43 +291,3 @@ class Jobs:
         except Exception:
             # The job is remembered: a worker finds it within seconds even so.
             log.exception("no message could be sent to the workers")
-
-
-def _control(pairs: Pairs) -> dict[str, str]:
-    return {name: value.strip() for name, value in pairs if name in CONTROL}
-
-
-def _run_id(pairs: Pairs) -> str | None:
-    found = [value for name, value in pairs if name == "RUNID" and value]
-    if found and len(found[-1]) > _RUN_ID:
-        raise JobError(f"RUNID may have {_RUN_ID} characters at most.")
-    return found[-1] if found else None
-
-
-def _phase(text: str) -> Phase:
-    try:
-        return Phase(text.strip().upper())
-    except ValueError:
-        raise JobError(f"There is no phase {text!r}; there are {', '.join(Phase)}.") from None
-
-
-def _instant(name: str, text: str) -> float:
-    try:
-        return instant(text)
-    except ValueError:
-        raise JobError(
-            f"{name} must be a time in UTC like 2027-01-31T12:00:00Z, not {text!r}."
-        ) from None
-
-
-def _destruction(text: str, job: Job, quota: Quota) -> float:
-    wanted = _instant("DESTRUCTION", text)
-    return max(now(), min(wanted, job.created + _DAY * quota.keep_days))
-
-
-def _duration(text: str, quota: Quota) -> int:
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit()):
-        raise JobError(f"EXECUTIONDURATION must be a whole number of seconds, not {text!r}.")
-    # 0 is without limit, which nobody gets.
-    return min(int(digits[:9]), quota.job_seconds) or quota.job_seconds
