@@ -27,6 +27,7 @@ NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "uws": "http://www.ivoa.net/xml/UWS/v1.0",
     "xlink": "http://www.w3.org/1999/xlink",
+    "esatapplus": "http://esa.int/xml/EsaTapPlus",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
 }
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
@@ -84,15 +86,16 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/tables", methods=READ, summary="All tables")
     async def all_tables(request: Request) -> Response:
         found = seen(await identified(request))
-        detail = await _detail(request)
-        document = await run_in_threadpool(tables.tableset, found.schemas, detail=detail)
+        document = await run_in_threadpool(
+            tables.tableset, found.schemas, **await _wanted(request), tap_plus=_is_tap_plus(request)
+        )
         return Response(document, media_type=MIME)
 
     @routes.api_route("/tables/{name:path}", methods=READ, summary="One table")
     async def one_table(request: Request, name: str) -> Response:
         caller = await identified(request)
         found = seen(caller)
-        detail = await _detail(request)
+        detail = (await _wanted(request))["detail"]
         document = await run_in_threadpool(_named, found.schemas, name, detail=detail)
         if document is None:
             raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
@@ -128,10 +131,27 @@ def limits_of(context: Context, caller: Caller) -> vosi.TapLimits:
     )
 
 
-async def _detail(request: Request) -> bool:
-    """Whether columns and keys are wanted (VOSI 1.1 §2.3)."""
+class _Wanted(TypedDict):
+    """Which part of the tables a client wants."""
+
+    detail: bool
+    only: str | None
+
+
+async def _wanted(request: Request) -> _Wanted:
+    """Read which tables are wanted, and whether with columns and keys (VOSI 1.1 §2.3).
+
+    TapPlus of ESA's archives and of astroquery has parameters of its own for both.
+    """
     parameters = await Parameters.read(request, longest=_FORM)
-    return (parameters.get("DETAIL") or "max").lower() != "min"
+    names_only = (parameters.get("ONLY_TABLES") or "").lower() == "true"
+    detail = (parameters.get("DETAIL") or "max").lower() != "min" and not names_only
+    return {"detail": detail, "only": parameters.get("TABLES")}
+
+
+def _is_tap_plus(request: Request) -> bool:
+    """Whether astroquery's TapPlus asks: it alone does not say who it is when it lists tables."""
+    return "user-agent" not in request.headers and "accept" not in request.headers
 
 
 def _named(schemas: tuple[Schema, ...], name: str, *, detail: bool) -> bytes | None:

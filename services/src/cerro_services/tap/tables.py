@@ -12,8 +12,16 @@ from cerro_services.release.model import TableModel
 from cerro_services.tap.tapschema import Schema, identifier, is_indexed, qualified
 from cerro_services.voxml import add, document, root, texts
 
+_TAP_PLUS = "esatapplus"
 
-def tableset(schemas: Sequence[Schema], *, detail: bool = True) -> bytes:
+
+def tableset(
+    schemas: Sequence[Schema],
+    *,
+    detail: bool = True,
+    tap_plus: bool = False,
+    only: str | None = None,
+) -> bytes:
     """Write the tables of all schemas.
 
     Parameters
@@ -22,10 +30,14 @@ def tableset(schemas: Sequence[Schema], *, detail: bool = True) -> bytes:
         What the caller may read.
     detail
         Whether to list columns and keys.
+    tap_plus
+        Whether to add what astroquery's TapPlus cannot do without, and no schema has.
+    only
+        Name of the one table that is wanted.
     """
-    made = root("tables", "tableset", "vs")
+    made = root("tables", "tableset", "vs", *([_TAP_PLUS] if tap_plus else []))
     for schema in schemas:
-        add_schema(made, schema, detail=detail)
+        add_schema(made, schema, detail=detail, only=only)
     return document(made)
 
 
@@ -36,7 +48,9 @@ def table(schema: Schema, model: TableModel, *, detail: bool = True) -> bytes:
     return document(made)
 
 
-def add_schema(parent: etree._Element, schema: Schema, *, detail: bool = True) -> None:
+def add_schema(
+    parent: etree._Element, schema: Schema, *, detail: bool = True, only: str | None = None
+) -> None:
     """Add a ``vs:TableSchema`` to a ``vs:TableSet``."""
     made = add(parent, "schema")
     texts(
@@ -47,7 +61,8 @@ def add_schema(parent: etree._Element, schema: Schema, *, detail: bool = True) -
         utype=schema.utype,
     )
     for model in schema.tables:
-        _fill(add(made, "table"), schema, model, detail=detail)
+        if only is None or only.lower() == qualified(schema.name, model.name).lower():
+            _fill(add(made, "table"), schema, model, detail=detail)
 
 
 def _fill(made: etree._Element, schema: Schema, model: TableModel, *, detail: bool) -> None:
@@ -70,6 +85,8 @@ def _fill(made: etree._Element, schema: Schema, model: TableModel, *, detail: bo
 
 def _column(made: etree._Element, column: Column, model: TableModel) -> None:
     given = from_model(column)
+    if _TAP_PLUS in made.nsmap:
+        made.set(f"{{{made.nsmap[_TAP_PLUS]}}}flags", "0")
     texts(
         made,
         name=identifier(column.name),
