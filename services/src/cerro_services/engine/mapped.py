@@ -36,6 +36,9 @@ _CHUNKS = 400_000
 """Column chunks whose place is remembered, over all files; each takes some hundred bytes."""
 
 
+_Stamp = tuple[int, int, int]
+
+
 class ChangedError(OSError):
     """A published file is not what it was."""
 
@@ -256,7 +259,8 @@ class Files:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stamps: dict[Path, tuple[int, int, int]] = {}
+        self._stamps: dict[Path, _Stamp] = {}
+        self._wrong: dict[Path, _Stamp] = {}
         self._known: OrderedDict[tuple[Path, str], MappedFile] = OrderedDict()
         self._chunks = 0
 
@@ -267,15 +271,19 @@ class Files:
         ------
         OSError
             One is missing, has another size than the table's manifest says, or was written to
-            since it was first read.
+            since it was first read and does not hold what it held.
         """
         for path in paths:
             stamp = _stamp(path)
-            if stamp != self._stamps.get(path):
-                size = catalog.sizes.get(path, stamp[0])
-                if path in self._stamps or stamp[0] != size:
-                    raise ChangedError(f"{path} has changed since it was published.")
-                self._stamps[path] = stamp
+            if stamp == self._stamps.get(path):
+                continue
+            size = catalog.sizes.get(path, stamp[0])
+            whole = stamp[0] == size and stamp != self._wrong.get(path)
+            if not whole or (path in self._stamps and not catalog.holds(path)):
+                self._wrong[path] = stamp
+                raise ChangedError(f"{path} has changed since it was published.")
+            # First seen, or brought back from a copy.
+            self._stamps[path] = stamp
 
     def get(self, path: Path, sorted_by: str) -> MappedFile:
         """Give a file.
@@ -291,7 +299,14 @@ class Files:
             if found is not None:
                 self._known.move_to_end(key)
         if found is not None:
-            found.check()
+            try:
+                found.check()
+            except OSError:
+                # If it comes back, it is mapped anew.
+                with self._lock:
+                    if self._known.pop(key, None) is not None:
+                        self._chunks -= found.chunks
+                raise
             return found
         found = MappedFile(path, sorted_by)
         with self._lock:
@@ -322,6 +337,6 @@ def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == kind else column.cast(kind)
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: Path) -> _Stamp:
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino

@@ -22,7 +22,7 @@ from cerro_services.engine.mapped import Files, Integers, Spans
 from cerro_services.release import SPATIAL_INDEX, Catalog
 
 _VALUES = 10_000_000
-"""Values that are picked at most for one scan; larger answers are read by the database, which
+"""Values that are picked at most for one query; larger answers are read by the database, which
 holds only a part of them at a time."""
 _DECODED = 80_000_000
 """Values that may be decoded to pick some of them."""
@@ -32,6 +32,13 @@ _RANGES, _FINER = 128, 2
 """Ranges of cells of a region, and how much smaller these are than those by which files are chosen.
 As rows are picked by binary search, more ranges cost little, and spare the database rows."""
 _KEYS_BY_TEXT = 64
+
+
+class _Room:
+    """What may still be picked for a query: each of its scans takes its part."""
+
+    def __init__(self) -> None:
+        self.values, self.decoded = _VALUES, _DECODED
 
 
 class Picker:
@@ -64,20 +71,25 @@ class Picker:
         """
         found: dict[int, pa.Table] = {}
         waiting: list[Scan] = []
+        room = _Room()
         for scan in scans:
-            rows = self._alone(scan, needed)
+            rows = self._alone(scan, needed, room)
             if rows is not None:
                 found[scan.number] = rows
             elif isinstance(scan.table.stored, Catalog):
                 waiting.append(scan)
         while True:
-            more = {s.number: rows for s in waiting if (rows := self._joined(s, found)) is not None}
+            more = {
+                s.number: rows
+                for s in waiting
+                if (rows := self._joined(s, found, room)) is not None
+            }
             if not more:
                 return found
             found |= more
             waiting = [scan for scan in waiting if scan.number not in more]
 
-    def _alone(self, scan: Scan, needed: int | None) -> pa.Table | None:
+    def _alone(self, scan: Scan, needed: int | None, room: _Room) -> pa.Table | None:
         """Pick by what the query says of the scan itself."""
         stored = scan.table.stored
         if isinstance(stored, pa.Table):
@@ -87,15 +99,15 @@ class Picker:
         for column, keys in scan.equals:
             ranges = self._by_key(stored, column, keys)
             if ranges is not None:
-                return self._take(scan, stored, ranges)
+                return self._take(scan, stored, ranges, room)
         ranges = cover(scan.regions, limit=_RANGES, finer=_FINER) if stored.is_spatial else None
         if ranges is not None:
-            return self._take(scan, stored, ranges)
+            return self._take(scan, stored, ranges, room)
         if scan.any_rows and needed is not None:
             return self._first(scan, stored, needed)
         return None
 
-    def _joined(self, scan: Scan, found: dict[int, pa.Table]) -> pa.Table | None:
+    def _joined(self, scan: Scan, found: dict[int, pa.Table], room: _Room) -> pa.Table | None:
         """Pick by the rows of the scans that it is joined to."""
         stored = scan.table.stored
         assert isinstance(stored, Catalog)
@@ -109,7 +121,7 @@ class Picker:
                 if pa.types.is_integer(keys.type):
                     ranges = self._by_key(stored, column, keys.to_numpy().astype(np.int64))
                     if ranges is not None:
-                        return self._take(scan, stored, ranges)
+                        return self._take(scan, stored, ranges, room)
         for beside, radius in scan.near if stored.is_spatial else ():
             rows, model = found.get(beside.number), beside.table.model
             if rows is not None and rows.num_rows <= most and model.ra and model.dec:
@@ -119,7 +131,7 @@ class Picker:
                 )
                 ranges = cover_circles(lon, lat, radius)
                 if ranges is not None:
-                    return self._take(scan, stored, ranges)
+                    return self._take(scan, stored, ranges, room)
         return None
 
     def _by_key(
@@ -151,7 +163,7 @@ class Picker:
         cells = np.unique(file.take(spans, [SPATIAL_INDEX]).column(0).to_numpy())
         return np.column_stack((cells, cells + 1))
 
-    def _take(self, scan: Scan, stored: Catalog, ranges: Ranges) -> pa.Table | None:
+    def _take(self, scan: Scan, stored: Catalog, ranges: Ranges, room: _Room) -> pa.Table | None:
         """Take the rows within ranges of the sorted column; None if they are too many."""
         sorted_by = SPATIAL_INDEX if stored.is_spatial else stored.sorted_by
         assert sorted_by is not None
@@ -159,7 +171,7 @@ class Picker:
         spans: list[Spans] = []
         values = decoded = 0
         paths = stored.files_for(ranges) if stored.is_spatial else [f.path for f in stored.files]
-        if len(paths) > 1 and len(paths) * 0.5 > _VALUES / max(1, len(columns)):
+        if len(paths) > 1 and len(paths) * 0.5 > room.values / max(1, len(columns)):
             return None
         self._files.check(stored, paths)
         for path in paths:
@@ -173,8 +185,10 @@ class Picker:
             values += found.rows * len(columns)
             rest = file.rest(columns, found.groups)
             decoded += len(rest) * int(file.sizes[list(found.groups)].sum())
-            if values > _VALUES or decoded > _DECODED:
+            if values > room.values or decoded > room.decoded:
                 return None
+        room.values -= values
+        room.decoded -= decoded
         return self._table(stored, sorted_by, spans, columns)
 
     def _first(self, scan: Scan, stored: Catalog, needed: int) -> pa.Table | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cerro_services.release.errors import DamagedError
+from cerro_services.release.files import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +39,8 @@ class Partition:
         Its HEALPix cell (nested), or None for a table without positions.
     nrows
         Its number of rows.
-    size
-        Its size in bytes.
+    size, sha256
+        Its size in bytes and its checksum; 0 and empty where they are not known.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Partition:
     npix: int | None
     nrows: int
     size: int = 0
+    sha256: str = ""
 
     @property
     def lo(self) -> int:
@@ -98,6 +100,11 @@ class Catalog:
     def sizes(self) -> Mapping[Path, int]:
         """Size of each partition in bytes, by path."""
         return {partition.path: partition.size for partition in self.files if partition.size}
+
+    def holds(self, path: Path) -> bool:
+        """Whether a partition is, byte for byte, what was written; reads all of it."""
+        known = next((one.sha256 for one in self.files if one.path == path), "")
+        return bool(known) and sha256(path) == known
 
     @property
     def is_spatial(self) -> bool:
@@ -189,7 +196,14 @@ class Catalog:
             return cls(
                 root,
                 tuple(
-                    Partition(root / f["path"], f["norder"], f["npix"], f["rows"], f["bytes"])
+                    Partition(
+                        root / f["path"],
+                        f["norder"],
+                        f["npix"],
+                        f["rows"],
+                        f["bytes"],
+                        f.get("sha256", ""),
+                    )
                     for f in document["files"]
                     if f["kind"] == "data"
                 ),
