@@ -473,6 +473,27 @@ def test_times_are_written_as_dali_has_them() -> None:
 
 
 @pytest.mark.req("FMT-1")
+@pytest.mark.parametrize("size", ["2x3", "2x*"])
+@pytest.mark.parametrize("name", [*VOTABLES, "fits", "json", "parquet"])
+def test_an_array_of_two_dimensions_keeps_its_values_in_order(name: str, size: str) -> None:
+    rows = [[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], None, [[7.0, 8.0], [9.0, 10.0], [11.0, 12.0]]]
+    table = pa.table({"m": pa.array(rows, pa.list_(pa.list_(pa.float64())))})
+    document, _ = written(name, [ResultColumn("m", "double", size)], table)
+    if name == "parquet":
+        found = parquet.read_table(io.BytesIO(document))["m"].to_pylist()
+    elif name == "json":
+        found = [row[0] for row in json.loads(document)["data"]]
+    elif name == "fits":
+        with fits.open(io.BytesIO(document)) as hdus:
+            assert name != "fits" or size == "2x*" or hdus[1].header["TDIM1"] == "(2,3)"
+            found = [np.array(v) for v in hdus[1].data["m"]]
+    else:
+        found = list(read_votable(document)["m"])
+    assert np.ravel(found[0]).tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.ravel(found[2]).tolist() == [7, 8, 9, 10, 11, 12]
+
+
+@pytest.mark.req("FMT-1")
 def test_what_votable_has_no_type_for_is_written_as_json() -> None:
     table = pa.table({"w": [["a", "b"], None], "s": [{"x": 1}, None]})
     columns = [ResultColumn("w"), ResultColumn("s")]

@@ -62,7 +62,11 @@ def _conformed(array: pa.Array, field: Field) -> pa.Array:
     if pa.types.is_temporal(given):
         return iso(array)
     if field.is_list:
-        return _sized(_bytes(array) if is_bytes(given) else array.cast(field.type), field)
+        if is_bytes(given):
+            array = _bytes(array)
+        elif is_list(given.value_type):
+            array = _flat(array, field)
+        return _sized(array.cast(field.type), field)
     if field.is_text and (is_list(given) or pa.types.is_nested(given)):
         # What VOTable has no type for is JSON.
         texts = [None if v is None else json.dumps(v, default=str) for v in array.to_pylist()]
@@ -101,6 +105,17 @@ def _bytes(array: pa.Array) -> pa.Array:
     values = pa.Array.from_buffers(pa.uint8(), int(bounds[-1]), [None, data or pa.py_buffer(b"")])
     mask = array.is_null() if array.null_count else None
     return pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), values, mask=mask)
+
+
+def _flat(array: pa.Array, field: Field) -> pa.Array:
+    """Give arrays of arrays as arrays of all their values."""
+    outer = array.cast(pa.list_(field.type))
+    inner = outer.flatten()
+    lengths = pc.list_value_length(outer).fill_null(0).to_numpy(zero_copy_only=False)
+    sizes = pc.list_value_length(inner).fill_null(0).to_numpy(zero_copy_only=False)
+    ends = np.concatenate(([0], np.cumsum(sizes)))[np.concatenate(([0], np.cumsum(lengths)))]
+    absent = outer.is_null() if outer.null_count else None
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), inner.flatten(), mask=absent)
 
 
 def _sized(array: pa.Array, field: Field) -> pa.Array:

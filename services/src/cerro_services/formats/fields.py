@@ -82,11 +82,17 @@ def describe(columns: Sequence[ResultColumn], schema: pa.Schema) -> tuple[Field,
 
 @lru_cache(8192)
 def _field(column: ResultColumn, given: pa.DataType) -> Field:
+    if is_list(given) and is_list(given.value_type) and "x" in (column.arraysize or ""):
+        # An array of more dimensions is one of all its values, in their order (VOTable 1.4 §2.2).
+        given = pa.list_(given.value_type.value_type)
     if is_list(given) and _is_plain(given.value_type):
         inner = _field(replace(column, arraysize=None, datatype=None), given.value_type)
         size = column.arraysize or (
             str(given.list_size) if pa.types.is_fixed_size_list(given) else "*"
         )
+        if "x" in size and size.endswith("*"):
+            # Readers do not agree on what the length before such an array counts.
+            size = "*"
         described = replace(inner.column, arraysize=size, xtype=column.xtype)
         return Field(described, pa.list_(inner.type))
     if pa.types.is_temporal(given):
