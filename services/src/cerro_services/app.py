@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -10,6 +11,8 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -37,6 +40,7 @@ _EXPOSED = (
     "Accept-Ranges", "Content-Disposition", "Content-Range", "Location", "Retry-After",
     "WWW-Authenticate", "X-Cerro-Overflow", "X-Request-Id", "X-VO-Authenticated",
 )  # fmt: skip
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 PRODUCT = f"Cerro/{version('cerro-services')}"
 
 
@@ -95,12 +99,34 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
         response.headers.update(error.headers or {})
         return response
 
-    async def unforeseen(request: Request) -> Response:
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("the database does not answer: %s", error)
+        message = (
+            "The database of jobs and users' tables does not answer. What it holds is kept; try "
+            "again in a few seconds."
+        )
+        return _rendered(request, 503, "database_unavailable", message, realm)
+
+    async def unfit(request: Request, _error: Exception) -> Response:
+        message = "A name or value holds characters that cannot be kept."
+        return _rendered(request, 400, "parameter_error", message, realm)
+
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            message = (
+                "The server's disk is full, so what was sent could not be kept. Tell the operator, "
+                "and try again later."
+            )
+            return _rendered(request, 507, "disk_full", message, realm)
         message = "Something failed that was not foreseen. The operator finds it in the log."
         return _rendered(request, 500, "internal_error", message, realm)
 
     app.add_exception_handler(CerroError, known)
     app.add_exception_handler(HTTPException, http)
+    for kind in (OperationalError, InterfaceError, NoConnectionError):
+        app.add_exception_handler(kind, away)
+    # Such as NUL, which PostgreSQL does not take.
+    app.add_exception_handler(DataError, unfit)
     # The last one added is the outermost.
     app.add_middleware(Unforeseen, rendered=unforeseen)
     app.add_middleware(Compression)

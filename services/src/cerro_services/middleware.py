@@ -78,10 +78,12 @@ class Unforeseen:
     app
         What may fail.
     rendered
-        Gives the response for the person who asked.
+        Gives the response for the person who asked; it is told the error.
     """
 
-    def __init__(self, app: ASGIApp, rendered: Callable[[Request], Awaitable[Response]]) -> None:
+    def __init__(
+        self, app: ASGIApp, rendered: Callable[[Request, Exception], Awaitable[Response]]
+    ) -> None:
         self._app = app
         self._rendered = rendered
 
@@ -96,9 +98,9 @@ class Unforeseen:
 
         try:
             await self._app(scope, receive, noted if scope["type"] == "http" else send)
-        except Exception:
+        except Exception as error:
             if begun or scope["type"] != "http":
                 raise
             log.exception("unforeseen error on %s", scope["path"])
-            response = await self._rendered(Request(scope, receive))
+            response = await self._rendered(Request(scope, receive), error)
             await response(scope, receive, send)

@@ -60,10 +60,15 @@ class _Gauges(Collector):
 
 
 def _releases(store: ReleaseStore) -> Metric:
+    # Whoever asks has shown no token: what the public may not see is not told.
     rows = GaugeMetricFamily(
-        "cerro_release_rows", "Rows of the tables of each release", labels=["release", "version"]
+        "cerro_release_rows",
+        "Rows of the public tables of each release",
+        labels=["release", "version"],
     )
     for release in store.published():
-        total = sum(table.nrows for table in release.tables.values())
-        rows.add_metric([release.name, release.version], total)
+        tables = release.tables.values()
+        seen = [t.nrows for t in tables if release.access.allows((), table=t.name)]
+        if seen:
+            rows.add_metric([release.name, release.version], sum(seen))
     return rows

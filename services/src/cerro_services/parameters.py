@@ -120,6 +120,7 @@ class Parameters:
 
 _AROUND = 64 << 10
 """Bytes of a form beside its values and files: boundaries and headers."""
+_HINT = " Send a long list of values as a table (UPLOAD), and join it."
 _LINGER = 20.0
 """Seconds for which the rest of a body that is refused is read and thrown away."""
 
@@ -150,7 +151,9 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
     most = longest + (spool.longest + _AROUND if parts and spool is not None else 0)
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
-        raise TooLargeError(f"The request has {int(length):,} bytes; at most {most:,} are read.")
+        raise TooLargeError(
+            f"The request has {int(length):,} bytes; at most {most:,} are read.{_HINT}"
+        )
     bounded = Request(request.scope, _bounded(request.receive, most))
     if parts:
         return await multipart.read(kind, bounded.stream(), longest, spool)
@@ -174,7 +177,7 @@ def _bounded(receive: Receive, longest: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > longest:
-            raise TooLargeError(f"The request has more than {longest:,} bytes.")
+            raise TooLargeError(f"The request has more than {longest:,} bytes.{_HINT}")
         return message
 
     return limited

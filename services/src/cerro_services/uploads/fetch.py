@@ -169,6 +169,8 @@ def is_public(address: str) -> bool:
         for inner in (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())):
             if inner is not None and not is_public(str(inner)):
                 return False
+        if ip.is_site_local:
+            return False
         if any(ip in network for network in _TRANSLATED):
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
     return ip.is_global and not (
@@ -176,7 +178,7 @@ def is_public(address: str) -> bool:
     )
 
 
-_TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96")))
+_TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
 
 
 async def _write(name: str, response: httpx.Response, target: Path, most: int) -> None:

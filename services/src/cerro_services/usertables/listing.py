@@ -6,6 +6,8 @@ import secrets
 import threading
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from cerro_services.access import Caller
 from cerro_services.usertables.model import UserTable
 from cerro_services.usertables.store import UserTableStore
@@ -43,7 +45,13 @@ class Listing:
         if known is not None and known[0] == stamp:
             return known[1]
         # The stamp was read first: a change in between is seen the next time.
-        found = tuple(self._store.visible(caller)) if stamp is not None else ()
+        try:
+            found = tuple(self._store.visible(caller)) if stamp is not None else ()
+        except sa.exc.OperationalError:
+            if known is None and caller.name is not None:
+                raise
+            # The database is away: the public's queries, and those of who was here, are answered.
+            return () if known is None else known[1]
         with self._lock:
             if len(self._seen) >= _KNOWN:
                 self._seen.clear()

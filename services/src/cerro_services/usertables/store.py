@@ -54,16 +54,12 @@ class UserTableStore:
     Parameters
     ----------
     database
-        Where.
+        Where; it need not be there yet.
     """
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
-        try:
-            self._make()
-        except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
-            # Another process made the same at the same moment; what is really wrong fails again.
-            self._make()
+        self._ready = False
 
     def visible(self, caller: Caller) -> list[UserTable]:
         """Give the tables that a caller may read, their own first."""
@@ -74,7 +70,7 @@ class UserTableStore:
             groups = sorted(caller.groups)
             allowed += [TABLES.c.read_group.in_(groups), TABLES.c.write_group.in_(groups)]
         query = sa.select(TABLES).where(sa.or_(*allowed), TABLES.c.expires > time.time())
-        with self._database.connect() as connection:
+        with self._prepared().connect() as connection:
             found = [_table(row) for row in connection.execute(query)]
         return sorted(found, key=lambda t: (t.owner != caller.name, t.owner, t.name.lower()))
 
@@ -85,18 +81,18 @@ class UserTableStore:
             TABLES.c.folded == name.lower(),
             TABLES.c.expires > time.time(),
         )
-        with self._database.connect() as connection:
+        with self._prepared().connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _table(row)
 
     def used(self, owner: str) -> int:
         """Give the bytes of all tables of a user."""
-        with self._database.connect() as connection:
+        with self._prepared().connect() as connection:
             return _used(connection, owner)
 
     def versions(self) -> set[str]:
         """Give the versions of all tables."""
-        with self._database.connect() as connection:
+        with self._prepared().connect() as connection:
             return set(connection.execute(sa.select(TABLES.c.version)).scalars())
 
     def add(self, table: UserTable, most: int) -> None:
@@ -178,7 +174,7 @@ class UserTableStore:
     def expired(self) -> list[UserTable]:
         """Give the tables whose time is over."""
         query = sa.select(TABLES).where(TABLES.c.expires <= time.time())
-        with self._database.connect() as connection:
+        with self._prepared().connect() as connection:
             return [_table(row) for row in connection.execute(query)]
 
     # ---- inside -------------------------------------------------------------------------------
@@ -186,9 +182,20 @@ class UserTableStore:
     @contextmanager
     def _changing(self) -> Iterator[sa.Connection]:
         """Change tables one after another, so that quotas hold whoever else changes some."""
-        with self._database.begin() as connection:
+        with self._prepared().begin() as connection:
             connection.execute(_LOCK.update().values(changes=_LOCK.c.changes + 1))
             yield connection
+
+    def _prepared(self) -> sa.Engine:
+        """Give the database with its tables, made when they are first needed."""
+        if not self._ready:
+            try:
+                self._make()
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+                # Another process made the same at the same moment; what is really wrong fails again
+                self._make()
+            self._ready = True
+        return self._database
 
     def _make(self) -> None:
         with self._database.begin() as connection:

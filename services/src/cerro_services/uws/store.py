@@ -139,18 +139,27 @@ class JobStore:
         query = (
             sa.select(c.id, c.phase, c.run_id, c.owner, c.created)
             .where(c.owner == owner, c.kind == kind, c.destruction > now())
-            .order_by(c.created.desc(), c.id)
+            .order_by(c.created.desc(), c.id.desc())
         )
         if phases:
             query = query.where(c.phase.in_(phases))
         if after is not None:
             query = query.where(c.created > after)
-        if last is not None:
-            query = query.limit(last)
-        with self.transaction() as connection:
-            found = connection.execute(query)
-            while page := found.fetchmany(_PAGE):
+        left = last
+        page: Sequence[Any] = ()
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
+            further = query
+            if page:
+                further = query.where(sa.tuple_(c.created, c.id) < (page[-1].created, page[-1].id))
+            # A transaction for each page: whoever reads slowly must keep no connection from others.
+            with self.transaction() as connection:
+                page = connection.execute(further.limit(size)).all()
+            if page:
                 yield page
+            if len(page) < size:
+                return
+            left = None if left is None else left - size
 
     def phases(self, identities: Collection[str]) -> dict[str, str]:
         """Give the phases of some jobs, of those that are still there."""
