@@ -7,8 +7,8 @@ from dataclasses import replace
 from sqlglot import exp
 
 from cerro_services.adql.columns import STRINGS, ResultColumn
+from cerro_services.adql.constructors import listed, region, shape_of, shaped
 from cerro_services.adql.errors import AdqlError
-from cerro_services.adql.geometry import listed, region, shape_of, shaped
 from cerro_services.adql.regions import parse_region
 from cerro_services.adql.shapes import Circle, Polygon
 from cerro_services.adql.values import Sketch, Value

@@ -15,8 +15,9 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
-from cerro_services.adql.grammar import check_tokens, check_tree
+from cerro_services.adql.grammar import check_tree
 from cerro_services.adql.hints import hint
+from cerro_services.adql.lexis import check_tokens
 
 _WORDS: dict[str, TokenType] = {
     "ALL": TokenType.ALL,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from cerro_services.adql.arithmetic import (
+    check_comparable,
+    determined,
+    double,
+    fold,
+    integer,
+    wide,
+    written,
+)
 from cerro_services.adql.calls import aggregate, is_number, scalar
 from cerro_services.adql.casts import cast
-from cerro_services.adql.columns import NUMBERS, STRINGS, ResultColumn, combined
+from cerro_services.adql.columns import STRINGS, ResultColumn, combined
 from cerro_services.adql.errors import AdqlError, NotSupportedError
 from cerro_services.adql.functions import AGGREGATES, ALL_AGGREGATES, GEOMETRY, SCALARS
 from cerro_services.adql.geometry import geometry
@@ -19,7 +27,7 @@ from cerro_services.adql.grammar import span_of
 from cerro_services.adql.pruning import narrow, narrow_to
 from cerro_services.adql.units import in_unit, unit_of
 from cerro_services.adql.userdefined import aggregated, user_defined
-from cerro_services.adql.values import Value, literal, number, quoted
+from cerro_services.adql.values import Value, literal
 
 if TYPE_CHECKING:
     from cerro_services.adql.resolver import Resolve
@@ -88,7 +96,7 @@ class Expressions:
             case exp.Column():
                 found = scope.column(node)
                 if scope.group is not None and found.sql not in scope.group:
-                    if _determined(found, scope.group):
+                    if determined(found, scope.group):
                         return replace(found, sql=f"any_value({found.sql})")
                     raise AdqlError(
                         f"{node.name} is neither in GROUP BY nor inside COUNT, MIN, MAX, AVG, SUM.",
@@ -96,9 +104,9 @@ class Expressions:
                     )
                 return found
             case exp.Literal():
-                return _literal(node)
+                return written(node)
             case exp.HexString():
-                return _integer(int(node.name, 16))
+                return integer(int(node.name, 16))
             case exp.Null():
                 return Value("NULL", ResultColumn("null"))
             case exp.Boolean():
@@ -209,7 +217,7 @@ class Expressions:
     def _compare(self, node: exp.Expr, scope: Scope, *, prune: Sequence[Source]) -> str:
         left, right = self.value(node.this, scope), self.value(node.expression, scope)
         operator = _COMPARISONS[type(node)]
-        _check_comparable(node, left, right)
+        check_comparable(node, left, right)
         for flag, other in ((left, right), (right, left)):
             if flag.truth is not None and operator in {"=", "<>"} and other.constant in (0, 1):
                 if (other.constant == 0) == (operator == "="):
@@ -239,14 +247,14 @@ class Expressions:
                 raise AdqlError(f"{operator} needs numbers.", span_of(operand))
         column = combined(operator, left.column, right.column)
         column = replace(column, unit=unit_of(operator, left, right))
-        constant = _fold(operator, left, right)
+        constant = fold(operator, left, right)
         if operator == "/" and column.is_integer:
             # SQL-92: the quotient of integers is an integer. DuckDB's / gives a double.
             return Value(f"({left.sql} // {right.sql})", column, constant)
         if column.is_integer:
-            return Value(f"({_wide(left)} {operator} {_wide(right)})", column, constant)
+            return Value(f"({wide(left)} {operator} {wide(right)})", column, constant)
         return Value(
-            f"({_double(left, column)} {operator} {_double(right, column)})", column, constant
+            f"({double(left, column)} {operator} {double(right, column)})", column, constant
         )
 
     def _bitwise(self, node: exp.Expr, scope: Scope) -> Value:
@@ -255,7 +263,7 @@ class Expressions:
         for value, part in zip(values, parts, strict=True):
             if not value.column.is_integer and value.column.datatype is not None:
                 raise AdqlError("A bitwise operator needs whole numbers.", span_of(part))
-        sql = _BITS[type(node)].format(*map(_wide, values))
+        sql = _BITS[type(node)].format(*map(wide, values))
         return Value(f"({sql})", ResultColumn("", "long"))
 
     def _joined(self, node: exp.Expr, scope: Scope) -> Value:
@@ -312,73 +320,3 @@ def _check_length(name: str, sql: str, span: tuple[int, int] | None) -> None:
     # Some functions write their argument twice: SQRT(SQRT(…)) would grow without bounds.
     if len(sql) > _LONGEST:
         raise AdqlError(f"{name} has too long or too many arguments.", span)
-
-
-def _literal(node: exp.Literal) -> Value:
-    if node.is_string:
-        return Value(literal(node.this), ResultColumn("text", "char", "*"))
-    text = node.this
-    if text.isdigit():
-        return _integer(int(text))
-    return Value(number(float(text)), ResultColumn("number", "double"), float(text))
-
-
-def _integer(value: int) -> Value:
-    if value >= 1 << 63:
-        return Value(number(float(value)), ResultColumn("number", "double"), float(value))
-    datatype = "int" if value < 1 << 31 else "long"
-    return Value(str(value), ResultColumn("number", datatype), value)
-
-
-def _determined(found: Value, group: frozenset[str]) -> bool:
-    """Whether a column has one value in each group, because its table's key is grouped by."""
-    if found.origin is None:
-        return False
-    scan, _ = found.origin
-    key = scan.table.model.key
-    return bool(key) and all(f"t{scan.number}.{quoted(name)}" in group for name in key)
-
-
-def _check_comparable(node: exp.Expr, left: Value, right: Value) -> None:
-    """Refuse to compare a column of text with a number; a constant text may be a number."""
-    for a, b, text in ((left, right, node.this), (right, left, node.expression)):
-        if (
-            a.column.datatype in STRINGS
-            and a.column.xtype is None
-            and b.column.datatype in NUMBERS
-            and b.column.arraysize is None
-            and not isinstance(text.unnest(), exp.Literal)
-        ):
-            raise AdqlError(
-                f"{a.column.name or 'This'} is a text, which is not compared with a number. "
-                "Write the number in single quotes, or CAST one of them.",
-                span_of(node),
-            )
-
-
-def _wide(value: Value) -> str:
-    """Give a whole number in 64 bits, so that 32 of them do not overflow."""
-    return value.sql if value.column.datatype == "long" else f"CAST({value.sql} AS BIGINT)"
-
-
-def _double(value: Value, result: ResultColumn) -> str:
-    """Give a number of 32 bits in 64, where the result has 64: DuckDB would give one of 32."""
-    if value.column.datatype == "float" and result.datatype == "double":
-        return f"CAST({value.sql} AS DOUBLE)"
-    return value.sql
-
-
-def _fold(operator: str, left: Value, right: Value) -> float | None:
-    a, b = left.constant, right.constant
-    if a is None or b is None:
-        return None
-    try:
-        if operator == "/":
-            whole = left.column.is_integer and right.column.is_integer
-            result = int(a / b) if whole else a / b
-        else:
-            result = {"+": a + b, "-": a - b, "*": a * b}[operator]
-        return result if math.isfinite(result) else None
-    except (OverflowError, ZeroDivisionError):
-        # What lies beyond a double is the engine's to refuse.
-        return None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from cerro_services.adql.columns import STRINGS, ResultColumn
+from cerro_services.adql.constructors import listed, point_of, shape_of, shaped
 from cerro_services.adql.errors import AdqlError, NotSupportedError
-from cerro_services.adql.geometry import listed, point_of, shape_of, shaped
 from cerro_services.adql.predicates import numeric
 from cerro_services.adql.pruning import main_position
 from cerro_services.adql.shapes import Circle, Polygon
