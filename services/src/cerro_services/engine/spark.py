@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,24 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cerro_services.adql import Query
+from cerro_services.adql import Query, Scan
 from cerro_services.engine.base import EngineError, Estimate, QueryCancelledError, Stream
-from cerro_services.engine.coverage import warm
-from cerro_services.engine.reading import plan
+from cerro_services.engine.coverage import cover_circles, merge, warm
+from cerro_services.engine.reading import Reading, plan
 from cerro_services.engine.sparkerrors import explained, is_lost
 from cerro_services.engine.sparkplan import relation
 from cerro_services.engine.sparksession import Session
 from cerro_services.engine.sparksql import read, written
 from cerro_services.errors import CerroError
+from cerro_services.release import Catalog
 
 log = logging.getLogger(__name__)
 
 _LARGE = 4 << 20
 """Bytes of a plan beyond which its tables in memory are sent apart, in a session of their own."""
 
+_RANGES = 512
+"""Ranges of cells that the positions of an upload become, to choose files and row groups by."""
 _STARTING, _RATE = 0.5, 100e6
 """Seconds that any query takes, and bytes of stored columns that one core reads in a second."""
 
@@ -128,7 +132,7 @@ class SparkEngine:
             The plan, the kernels that it calls, and a session of its own if it has much to send.
         """
         needed = query.needed(limit)
-        readings = [plan(scan, needed, self._fetch) for scan in query.scans]
+        readings = [_beside(scan, plan(scan, needed, self._fetch)) for scan in query.scans]
         template = query.sql(lambda scan: f"s{scan.number}", limit=limit, zones=True)
         tree, kernels = read(template)
         sql = written(tree)
@@ -264,3 +268,24 @@ class _SparkStream:
             if self._reason is not None:
                 raise self._reason from None
             raise explained(error, self._query) from error
+
+
+def _beside(scan: Scan, reading: Reading) -> Reading:
+    """Read of a table only where rows of a table in memory lie that it is joined to."""
+    stored = scan.table.stored
+    if reading.ranges is not None or not isinstance(stored, Catalog) or not stored.is_spatial:
+        return reading
+    for beside, radius in scan.near:
+        rows, model = beside.table.stored, beside.table.model
+        if not isinstance(rows, pa.Table) or not (model.ra and model.dec):
+            continue
+        lon, lat = (
+            np.asarray(rows.column(name).cast(pa.float64()).fill_null(np.nan))
+            for name in (model.ra, model.dec)
+        )
+        ranges = cover_circles(lon, lat, radius)
+        if ranges is not None:
+            ranges = merge(ranges, _RANGES)
+            paths = stored.files_for(ranges) or (stored.files[0].path,)
+            return replace(reading, paths=paths, ranges=ranges)
+    return reading

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -87,9 +88,7 @@ class Session:
     @staticmethod
     def messages() -> ModuleType:
         """Give the module of the protocol's messages."""
-        import pyspark.sql.connect.proto as messages
-
-        return messages
+        return import_module("pyspark.sql.connect.proto")
 
     def offer(self, names: Collection[str]) -> None:
         """Register functions that SQL has no words for; they run in Python on the cluster.
