@@ -18,7 +18,7 @@ from cerro_services.tap.question import Question
 from cerro_services.tap.tofile import write
 from cerro_services.uploads import Upload, UploadLimits, read
 from cerro_services.usertables import OWN, WRITE_TABLES, UserTable, UserTableError
-from cerro_services.usertables.model import table_name
+from cerro_services.usertables.model import UserTableQuotaError, table_name
 from cerro_services.uws import Task
 
 PARAMETER = "DEST"
@@ -91,7 +91,8 @@ def keep(context: Context, answer: Answer, task: Task, name: str) -> None:
     path = task.folder / "kept.parquet"
     try:
         with path.open("wb") as file:
-            outcome = write(answer, cast("IO[bytes]", file))
+            bounded = _Bounded(file, int(task.quota.table_bytes))
+            outcome = write(answer, cast("IO[bytes]", bounded))
         if outcome.overflow and task.parameters.get("MAXREC") is None:
             raise UserTableError(
                 f"The result has more than {answer.question.maxrec:,} rows, so {OWN}.{name} would "
@@ -113,6 +114,23 @@ def keep(context: Context, answer: Answer, task: Task, name: str) -> None:
         result.write(writer.rows(batch))
         for piece in writer.end():
             result.write(piece)
+
+
+class _Bounded:
+    """A file that takes no more than a user may keep: a disk is full before a table is."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self._file, self._most = file, most
+        self._size = 0
+
+    def write(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._most:
+            raise UserTableQuotaError(
+                f"Your tables may have {self._most:,} bytes in all, and this result has more. Keep "
+                "fewer rows or columns."
+            )
+        self._file.write(piece)
 
 
 def _row(table: UserTable) -> pa.RecordBatch:
