@@ -19,13 +19,12 @@ class _Forward(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         address = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length", 0))
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
         headers["Authorization"] = f"Bearer {self.token}"
         connection = http.client.HTTPConnection(address.netloc, timeout=120)
         try:
             path = address.path + (f"?{address.query}" if address.query else "")
-            connection.request(self.command, path, self.rfile.read(length), headers)
+            connection.request(self.command, path, self._body(), headers)
             answer = connection.getresponse()
             body = answer.read()
             self.send_response_only(answer.status, answer.reason)
@@ -38,6 +37,16 @@ class _Forward(BaseHTTPRequestHandler):
                 self.wfile.write(body)
         finally:
             connection.close()
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = _forward  # noqa: N815 - the base's names
 
