@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     public_tables: bool = Field(
         False, description="Whether users may share their tables with everybody."
     )
+    workers: int = Field(
+        default_factory=lambda: min(2, os.cpu_count() or 1),
+        ge=1,
+        description="Processes that answer. Each takes some 250 MB, and its share of the memory "
+        "and the queries at once that are set for all.",
+    )
     spill: Path | None = Field(
         None, description="Folder for what does not fit into memory; by default run/spill in home."
     )

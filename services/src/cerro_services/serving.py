@@ -1,0 +1,115 @@
+"""The data services in several processes that share one port.
+
+Python lets one thread at a time run its code; a process more answers nearly as many small queries
+more as there are cores. uvicorn starts the processes, and starts one again that dies.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Collection, Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from pydantic import ByteSize, TypeAdapter
+from uvicorn.supervisors import Multiprocess
+
+from cerro_services.config import Settings, load
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+NAMES, LEVEL, WORKERS = "CERRO_SERVED", "CERRO_SERVED_LOG", "CERRO_SERVED_BY"
+"""Tell the processes, in the environment, what the command was told."""
+
+
+def serve_by(workers: int, config: uvicorn.Config, names: Collection[str], level: str) -> None:
+    """Serve until told to stop.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    config
+        Of uvicorn; the application is made in each process.
+    names
+        Services to serve; all if none is named.
+    level
+        Of the log.
+    """
+    os.environ |= {NAMES: ",".join(names), LEVEL: level, WORKERS: str(workers)}
+    listening: socket.socket = config.bind_socket()
+    Multiprocess(config, sockets=[listening]).run()
+
+
+def spare_pandas() -> None:
+    """Keep pyarrow and DuckDB from importing pandas, which they do wherever they find it.
+
+    The services never use it, and it takes 40 MB of each process.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    """Finds no pandas."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        del path, target
+        if fullname == "pandas":
+            raise ModuleNotFoundError("The services do without pandas.", name=fullname)
+
+
+def app() -> FastAPI:
+    """Make the application of one of several processes."""
+    spare_pandas()
+    from cerro_services import logs
+    from cerro_services.counting import prepare
+
+    logs.configure(os.environ.get(LEVEL, "info"))
+    settings = load()
+    prepare(settings.home / "run" / "counts")
+    from cerro_services.app import create_app
+    from cerro_services.connections import more_files
+
+    more_files()
+    threading.Thread(target=_outlive_nobody, name="parent", daemon=True).start()
+    names = [name for name in os.environ.get(NAMES, "").split(",") if name]
+    return create_app(shared(settings, int(os.environ.get(WORKERS, "1"))), names)
+
+
+def shared(settings: Settings, workers: int) -> Settings:
+    """Give one process its share of what all may use.
+
+    Parameters
+    ----------
+    settings
+        For all processes.
+    workers
+        Their number.
+    """
+    memory = TypeAdapter(ByteSize).validate_python(settings.memory)
+    return settings.model_copy(
+        update={
+            "concurrent_queries": math.ceil(settings.concurrent_queries / workers),
+            "memory": f"{int(memory) // workers // 1_000_000}MB",
+        }
+    )
+
+
+def _outlive_nobody() -> None:
+    """Stop when whoever started this process is gone: the port must be free for who comes next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
