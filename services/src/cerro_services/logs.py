@@ -17,6 +17,8 @@ _SECRET = re.compile(
 _SECRETS = frozenset({"authorization", "token", "password", "cookie"})
 _LONGEST = 2000
 """Characters of a text that is logged."""
+_TRACE = 20_000
+"""Characters of a traceback."""
 
 
 def configure(level: str | int = "info", *, stream: TextIO | None = None) -> None:
@@ -81,15 +83,18 @@ def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Take tokens and passwords out of an event, and cut texts that are very long."""
     return {
-        key: "…" if key.lower() in _SECRETS and value else _told(value)
+        key: "…" if key.lower() in _SECRETS and value else _told(value, whole=key == "exception")
         for key, value in event.items()
     }
 
 
-def _told(value: Any) -> Any:
+def _told(value: Any, *, whole: bool = False) -> Any:
     if not isinstance(value, str):
         return value
     told = _SECRET.sub(_masked, value)
+    if whole:
+        # What went wrong stands at its end.
+        return told[-_TRACE:]
     return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}… ({len(told):,} characters)"
 
 

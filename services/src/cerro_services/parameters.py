@@ -118,6 +118,56 @@ class Parameters:
         return like[0] if len(like) == 1 else None
 
 
+async def read_body(request: Request, *, longest: int) -> bytes:
+    """Read the body of a request into memory.
+
+    Parameters
+    ----------
+    request
+        Any.
+    longest
+        Bytes at most.
+
+    Raises
+    ------
+    TooLargeError
+        It is longer.
+    """
+    bounded = Request(request.scope, _bounded(request.receive, longest))
+    try:
+        return await bounded.body()
+    except TooLargeError:
+        await drain(request)
+        raise
+
+
+async def read_pairs(request: Request, *, longest: int) -> list[tuple[str, str]]:
+    """Read names and values as they were sent, in the address and in a form.
+
+    Parameters
+    ----------
+    request
+        GET, HEAD or POST.
+    longest
+        Bytes of the form at most.
+
+    Raises
+    ------
+    ParameterError
+        The form cannot be read.
+    TooLargeError
+        It is too long.
+    """
+    pairs = list(request.query_params.multi_items())
+    if request.method != "POST":
+        return pairs
+    try:
+        return pairs + (await _form(request, longest, None)).values
+    except TooLargeError:
+        await drain(request)
+        raise
+
+
 _AROUND = 64 << 10
 """Bytes of a form beside its values and files: boundaries and headers."""
 _HINT = " Send a long list of values as a table (UPLOAD), and join it."

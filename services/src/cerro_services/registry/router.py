@@ -7,15 +7,18 @@ from starlette.concurrency import run_in_threadpool
 
 from cerro_services.access import PUBLIC
 from cerro_services.context import Context
+from cerro_services.parameters import read_pairs
 from cerro_services.registry.records import Holdings
 from cerro_services.release import Table
 from cerro_services.tap.places import Places
 from cerro_services.tap.router import limits_of
 from cerro_services.tap.tapschema import SCHEMA
 from cerro_services.tap.views import Views
-from cerro_services.voxml import MIME
+from cerro_services.voxml import MIME, clean
 
 PREFIX = "/api/oai"
+_FORM = 100_000
+"""Bytes of a form."""
 
 
 def router(context: Context) -> APIRouter:
@@ -59,10 +62,8 @@ def router(context: Context) -> APIRouter:
 
     @routes.api_route(PREFIX, methods=["GET", "HEAD", "POST"], summary="Records for VO registries")
     async def oai(request: Request) -> Response:
-        arguments = list(request.query_params.multi_items())
-        if request.method == "POST":
-            form = await request.form(max_files=0)
-            arguments += [(key, value) for key, value in form.multi_items() if type(value) is str]
+        pairs = await read_pairs(request, longest=_FORM)
+        arguments = [(clean(name), clean(value)) for name, value in pairs]
         return Response(await run_in_threadpool(document, arguments), media_type=MIME)
 
     return routes

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 from starlette.responses import PlainTextResponse
 
-from cerro_services import uploads, usertables
+from cerro_services import headers, uploads, usertables
 from cerro_services.access import Caller, UnauthorizedError
 from cerro_services.context import Context
-from cerro_services.parameters import ParameterError
+from cerro_services.parameters import ParameterError, read_body
 from cerro_services.scratch import Scratch
 from cerro_services.uploads import Upload, UploadLimits
 from cerro_services.uploads.body import body_of
@@ -115,7 +115,7 @@ def own_tables(context: Context) -> APIRouter:
     @routes.post("/permissions/{name}", summary="Say who may use an own table")
     async def permit(request: Request, name: str) -> Response:
         caller = await writing(request)
-        text = (await request.body())[:4096].decode("utf-8", "replace")
+        text = (await read_body(request, longest=4096)).decode("utf-8", "replace")
 
         def step() -> None:
             before = tables.find(caller, name).sharing
@@ -147,10 +147,10 @@ def headers_of(context: Context, caller: Caller, name: str) -> dict[str, str]:
         return {}
     expires = datetime.fromtimestamp(table.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        "x-vosi-owner": table.owner,
+        "x-vosi-owner": headers.written(table.owner),
         "x-vosi-auth-read": str(not table.sharing.public).lower(),
-        "x-vosi-group-read": table.sharing.read or "null",
-        "x-vosi-group-write": table.sharing.write or "null",
+        "x-vosi-group-read": headers.written(table.sharing.read or "null"),
+        "x-vosi-group-write": headers.written(table.sharing.write or "null"),
         "X-Cerro-Expires": expires,
     }
 
@@ -216,7 +216,7 @@ def _description(upload: Upload) -> bytes | None:
 def _sharing(request: Request, before: Sharing) -> Sharing:
     """Read who may use a table from the headers of a request."""
     owner = request.headers.get("x-vosi-owner")
-    given = {name: request.headers[name].strip() for name in _HEADERS if name in request.headers}
+    given = {n: headers.read(request.headers[n]) for n in _HEADERS if n in request.headers}
     if owner is not None:
         raise ParameterError("A table is not given to another owner: leave x-vosi-owner out.")
     auth = given.get("x-vosi-auth-read", "").lower()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
+from cerro_services import headers
 from cerro_services.access import READ_TAP, Caller, challenges
 from cerro_services.context import Context
 from cerro_services.parameters import Parameters
@@ -76,7 +77,7 @@ def router(context: Context) -> APIRouter:
         for challenge in challenges(context.settings.base_url):
             response.headers.append("WWW-Authenticate", challenge)
         if caller.name is not None:
-            response.headers["X-VO-Authenticated"] = caller.name
+            response.headers["X-VO-Authenticated"] = headers.written(caller.name)
         return response
 
     @routes.api_route("/availability", methods=READ, summary="Whether TAP can answer")
@@ -99,8 +100,8 @@ def router(context: Context) -> APIRouter:
         document = await run_in_threadpool(_named, found.schemas, name, detail=detail)
         if document is None:
             raise ReleaseNotFound(f"There is no table {name}. {url}/tables lists those that are.")
-        headers = await run_in_threadpool(headers_of, context, caller, name)
-        return Response(document, media_type=MIME, headers=headers)
+        also = await run_in_threadpool(headers_of, context, caller, name)
+        return Response(document, media_type=MIME, headers=also)
 
     routes.include_router(own_tables(context))
 
