@@ -49,6 +49,8 @@ def read(sql: str) -> tuple[exp.Expr, frozenset[str]]:
         raise QueryRefusedError(
             f"The query cannot be told to Spark: {str(error).splitlines()[0]}"
         ) from error
+    for mapped in list(tree.find_all(exp.Transform)):
+        _count(mapped)
     offered = frozenset(kernel.name for kernel in KERNELS)
     called = {call.name.lower() for call in tree.find_all(exp.Anonymous)} - _OWN.keys()
     for name in sorted(called - offered):
@@ -93,6 +95,21 @@ def _lift(made: exp.Explode) -> None:
     made.replace(exp.column(element.copy()))
     function = exp.Lambda(this=whole.copy(), expressions=[element])
     whole.replace(exp.Explode(this=exp.Transform(this=array, expression=function)))
+
+
+def _count(mapped: exp.Transform) -> None:
+    """Count each place of a histogram by itself: Spark has no aggregate that maps to counts."""
+    calls = mapped.expression.find_all(exp.Anonymous)
+    places = [call for call in calls if call.name.lower() == "histogram"]
+    series = mapped.this
+    if not places or not isinstance(series, exp.GenerateSeries):
+        return
+    (place,) = places[0].expressions
+    counts = [
+        exp.cast(exp.CountIf(this=place.copy().eq(number)), "int")
+        for number in range(int(series.args["start"].name), int(series.args["end"].name))
+    ]
+    mapped.replace(exp.Array(expressions=counts))
 
 
 _DEEP = "The query is nested too deeply for Spark. Write it with fewer parentheses."
@@ -149,7 +166,11 @@ def _logarithm(generator: Any, node: exp.Log) -> str:
 
 
 # Not a number is greater than infinity (Spark SQL reference, NaN semantics).
-_OWN = {"isfinite": "ABS({0}) < DOUBLE('Infinity')"}
+_OWN = {
+    "isfinite": "ABS({0}) < DOUBLE('Infinity')",
+    "list_has_all": "SIZE(ARRAY_EXCEPT({1}, {0})) = 0",
+    "list_slice": "SLICE({0}, {1}, {2} - {1} + 1)",
+}
 _FLOORED = f"CASE WHEN ABS({{0}}) < {_WHOLE} THEN DOUBLE(%s({{0}})) ELSE {{0}} END"
 # No query holds a NUL character, so nothing in the pattern is taken for an escape.
 _LIKE = "{{0}} {} {{1}} ESCAPE '\\0'"
@@ -170,6 +191,7 @@ class _Generator(SparkGenerator):
         exp.IntDiv: _template("{0} DIV NULLIF({1}, 0)", "this", "expression"),
         exp.Like: _template(_LIKE.format("LIKE"), "this", "expression"),
         exp.Log: _logarithm,
+        exp.RegexpExtractAll: _template("REGEXP_EXTRACT_ALL({0}, {1}, 0)", "this", "expression"),
         exp.Mod: _template("{0} % NULLIF({1}, 0)", "this", "expression"),
         exp.Trunc: _template(f"CASE WHEN ABS({{0}}) < {_WHOLE} THEN BIGINT({{0}}) ELSE {{0}} END"),
     }
