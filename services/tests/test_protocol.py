@@ -186,8 +186,8 @@ def test_capabilities_offer_to_log_in_and_say_who_has(client: httpx.Client) -> N
         "Basic",
     }
     assert "x-vo-authenticated" not in answer.headers
-    known = client.get("/api/tap/capabilities", headers={"Authorization": "Bearer good"})
-    assert known.headers["x-vo-authenticated"] == "ada"
+    known = client.get("/api/tap/capabilities", headers={"Authorization": "Bearer member"})
+    assert known.headers["x-vo-authenticated"] == "vera"
 
 
 # ---- gzip ----------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_what_nobody_foresaw_is_answered_in_a_line() -> None:
     async def fails(_request: Request) -> Response:
         raise RuntimeError("secret of the inner works")
 
-    async def told(_request: Request) -> Response:
+    async def told(_request: Request, _error: Exception) -> Response:
         return PlainTextResponse("It failed.\n", 500)
 
     app = Starlette(routes=[Route("/api/x", fails)])
