@@ -46,6 +46,8 @@ def serve_by(workers: int, config: uvicorn.Config, names: Collection[str], level
         Of the log.
     """
     os.environ |= {NAMES: ",".join(names), LEVEL: level, WORKERS: str(workers)}
+    # Else the C library keeps memory for every thread that ever asked for some.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     listening: socket.socket = config.bind_socket()
     Multiprocess(config, sockets=[listening]).run()
 

@@ -32,6 +32,8 @@ Integers = npt.NDArray[np.int64]
 _PHYSICAL = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
 _HEADER = 256
 """Bytes of a page's header and levels at most; more means that a chunk is not as expected."""
+_KEPT = 256
+"""Column chunks, of a quarter of a megabyte, whose pages stay mapped."""
 _CHUNKS = 400_000
 """Column chunks whose place is remembered, over all files; each takes some hundred bytes."""
 
@@ -91,9 +93,8 @@ class MappedFile:
         self._places: dict[str, tuple[Integers, np.dtype[Any]] | None] = {}
         with path.open("rb") as file:
             self.stamp = _stamp(path)
-            self._map = np.frombuffer(
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8
-            )
+            self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map = np.frombuffer(self._pages, np.uint8)
         self.lows, self.highs = self._bounds()
 
     @property
@@ -111,6 +112,10 @@ class MappedFile:
         """
         if _stamp(self.path) != self.stamp:
             raise ChangedError(f"{self.path} has changed since it was published.")
+
+    def unmap(self) -> None:
+        """Give back the pages that were read. The system keeps them; we no longer count them."""
+        self._pages.madvise(mmap.MADV_DONTNEED)
 
     def is_searchable(self) -> bool:
         """Whether rows can be found by the sorted column."""
@@ -262,6 +267,7 @@ class Files:
         self._stamps: dict[Path, _Stamp] = {}
         self._wrong: dict[Path, _Stamp] = {}
         self._known: OrderedDict[tuple[Path, str], MappedFile] = OrderedDict()
+        self._read = 0
         self._chunks = 0
 
     def check(self, catalog: Catalog, paths: Iterable[Path]) -> None:
@@ -284,6 +290,23 @@ class Files:
                 raise ChangedError(f"{path} has changed since it was published.")
             # First seen, or brought back from a copy.
             self._stamps[path] = stamp
+
+    def note(self, chunks: int) -> None:
+        """Note that column chunks were read, and give their pages back once they are many.
+
+        Parameters
+        ----------
+        chunks
+            Number of column chunks that were read, wholly or in part.
+        """
+        with self._lock:
+            self._read += chunks
+            if self._read < _KEPT:
+                return
+            self._read = 0
+            files = list(self._known.values())
+        for file in files:
+            file.unmap()
 
     def get(self, path: Path, sorted_by: str) -> MappedFile:
         """Give a file.

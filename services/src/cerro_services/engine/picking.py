@@ -210,7 +210,9 @@ class Picker:
         if not spans:
             schema = self._files.get(stored.files[0].path, sorted_by).schema
             return pa.schema([(n, schema.field(n).type) for n in columns]).empty_table()
-        return pa.concat_tables([found.file.take(found, columns) for found in spans])
+        tables = [found.file.take(found, columns) for found in spans]
+        self._files.note(sum(len(found.groups) for found in spans) * (len(columns) + 1))
+        return pa.concat_tables(tables)
 
 
 def _columns(scan: Scan) -> list[str]:
