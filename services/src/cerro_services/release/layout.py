@@ -126,4 +126,4 @@ def _is_plain(column: pa.ChunkedArray, name: str, always: Collection[str | None]
     split = np.ascontiguousarray(values.view(np.uint8).reshape(-1, width).T)
     packed = pa.compress(split.tobytes(), "zstd", asbytes=True)
     # Parquet has no integers of fewer than four bytes.
-    return len(packed) > _WORTH * len(values) * max(4, width)
+    return bool(len(packed) > _WORTH * len(values) * max(4, width))
