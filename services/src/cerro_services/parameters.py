@@ -202,7 +202,7 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
         raise TooLargeError(
-            f"The request has {int(length):,} bytes; at most {most:,} are read.{_HINT}"
+            f"The request has {int(length):,} bytes; at most {most:,} are read.{'' if parts else _HINT}"
         )
     bounded = Request(request.scope, _bounded(request.receive, most))
     if parts:

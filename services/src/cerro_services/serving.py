@@ -100,11 +100,14 @@ def shared(settings: Settings, workers: int) -> Settings:
     workers
         Their number.
     """
-    memory = TypeAdapter(ByteSize).validate_python(settings.memory)
+    size = TypeAdapter(ByteSize)
+    memory = size.validate_python(settings.memory)
+    spill = size.validate_python(settings.spill_size)
     return settings.model_copy(
         update={
             "concurrent_queries": math.ceil(settings.concurrent_queries / workers),
             "memory": f"{int(memory) // workers // 1_000_000}MB",
+            "spill_size": f"{int(spill) // workers // 1_000_000}MB",
         }
     )
 

@@ -12,11 +12,12 @@ busy machine takes longer than the query.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from cerro_services.engine.functions import register
 from cerro_services.engine.mapped import Files
 from cerro_services.engine.picking import Picker
 from cerro_services.engine.reading import Reading, plan
+from cerro_services.engine.spill import own_spill
 from cerro_services.errors import CerroError
 from cerro_services.release import Catalog
 
@@ -95,8 +97,12 @@ class DuckDBEngine:
         self._threads = limits.threads
         self._files = Files()
         self._picker = Picker(self._files)
-        self._wide = _locked(folders, limits.memory, limits.threads, limits)
-        self._little = _locked(folders, _LITTLE_MEMORY, 1, limits)
+        spills = [own_spill(limits.spill) for _ in range(2)]
+        self._spills = [folder for folder in spills if folder is not None]
+        self._wide = _locked(
+            folders, limits.memory, limits.threads, replace(limits, spill=spills[0])
+        )
+        self._little = _locked(folders, _LITTLE_MEMORY, 1, replace(limits, spill=spills[1]))
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
         """Give the rows of a query; see `cerro_services.engine.base.Engine.stream`."""
@@ -155,6 +161,8 @@ class DuckDBEngine:
         """Stop all queries and close the databases."""
         self._wide.close()
         self._little.close()
+        for folder in self._spills:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch(self, sql: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         with self._little.cursor() as cursor:
