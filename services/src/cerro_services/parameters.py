@@ -201,8 +201,9 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
     most = longest + (spool.longest + _AROUND if parts and spool is not None else 0)
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
+        hint = "" if parts else _HINT
         raise TooLargeError(
-            f"The request has {int(length):,} bytes; at most {most:,} are read.{'' if parts else _HINT}"
+            f"The request has {int(length):,} bytes; at most {most:,} are read.{hint}"
         )
     bounded = Request(request.scope, _bounded(request.receive, most))
     if parts:
