@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import httpx
