@@ -69,6 +69,8 @@ up() {
     --conf spark.driver.host=127.0.0.1 --conf spark.driver.bindAddress=127.0.0.1 \
     --conf spark.connect.grpc.binding.address=127.0.0.1 --conf "spark.connect.grpc.binding.port=$PORT" \
     --conf spark.ui.enabled=false --conf spark.sql.catalogImplementation=in-memory \
+    --conf spark.task.reaper.enabled=true --conf spark.task.reaper.killTimeout=5s \
+    --conf spark.task.reaper.pollingInterval=1s \
     --conf spark.scheduler.mode=FAIR --conf spark.connect.execute.manager.detachedTimeout=30s \
     --conf spark.sql.warehouse.dir="$DIR/scratch/warehouse" spark-internal
   # Answers when both workers have taken a part of a query.
