@@ -88,7 +88,9 @@ def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float 
     from cerro_services.config import Settings
     from cerro_services.context import Context
     from cerro_services.parameters import Parameters
-    from cerro_services.tap.sync import Answer, Question, Views
+    from cerro_services.tap.answer import Answer
+    from cerro_services.tap.question import Question
+    from cerro_services.tap.views import Views
 
     settings = Settings(home=workdir / "home", releases=store)
     context, views = Context.build(settings), Views()

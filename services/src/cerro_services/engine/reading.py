@@ -24,7 +24,7 @@ _MAX_KEYS = 64
 """Lookups of more values than this are left to the statistics of the row groups."""
 _MAX_CELLS = 10_000
 _WIDTHS = {"boolean": 1, "byte": 1, "short": 2, "int": 4, "float": 4, "long": 8, "double": 8}
-_ROW_GROUP = 32_768
+_ROW_GROUP = 16_384
 """Rows that are read at least wherever a file is touched."""
 
 

@@ -29,15 +29,17 @@ class Layout:
     max_bytes
         Most bytes of a partition in memory, for tables of many columns.
     row_group
-        Rows in a row group: small enough that a small cone reads little, large enough that a scan
-        is not slowed by its parts.
+        Rows in a row group: small enough that a small cone or an object reads little, large enough
+        that a scan is not slowed by its parts. Measured on 20 million objects, a scan of five
+        columns and an object of 40: 8,192 rows 230 ms and 4.5 ms, 16,384 rows 194 ms and 6 ms,
+        32,768 rows 175 ms and 9 ms, 131,072 rows 155 ms.
     memory
         Bytes of rows held in memory while sorting.
     """
 
     max_rows: int = 1_000_000
     max_bytes: int = 192 << 20
-    row_group: int = 32_768
+    row_group: int = 16_384
     memory: int = 384 << 20
 
     def rows_per_file(self, nrows: int, nbytes: int) -> int:
