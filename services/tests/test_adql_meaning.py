@@ -28,6 +28,8 @@ def one(ask: Ask, expression: str) -> object:
         ("LOG(-1)", None),
         ("SQRT(-1)", None),
         ("ACOS(2)", None),
+        ("DISTANCE(POINT(SQRT(-1), 0), POINT(0, 0))", None),
+        ("DISTANCE(POINT(0, 90), POINT(0, -90))", 180.0),
         ("7 / 2", 3),
         ("-7 / 2", -3),
         ("7 / 2.0", 3.5),

@@ -102,7 +102,9 @@ def intersects(a: Shape, b: Shape, span: Span) -> str:
 
 def separation(a: Point, b: Point) -> str:
     """Give the SQL of the distance of two positions in degrees."""
-    return f"2e0 * degrees(asin(least(1e0, sqrt({haversine(a, b)}))))"
+    half = f"sqrt({haversine(a, b)})"
+    # Not least(1, …), which takes NULL for 1 and puts what has no position 180 degrees away.
+    return f"2e0 * degrees(asin(CASE WHEN {half} > 1e0 THEN 1e0 ELSE {half} END))"
 
 
 def within(point: Point, circle: Circle) -> str:
