@@ -48,6 +48,11 @@ TOKENS = {
         "groups": ["team"],
         "scopes": ["custom:read:tap", "custom:write:tables"],
     },
+    "letters": {
+        "name": "жук",
+        "groups": ["группа"],
+        "scopes": ["custom:read:tap", "custom:write:tables"],
+    },
     "narrow": {"name": "ada", "groups": [], "scopes": ["read:users:name"]},
 }
 

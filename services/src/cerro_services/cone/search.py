@@ -152,7 +152,8 @@ def _number(parameters: Parameters, name: str) -> float:
     if text is None:
         raise ParameterError(f"{name} is missing: a number of degrees from {least:g} to {most:g}.")
     try:
-        value = float(text) if len(text) <= _LONGEST and "_" not in text else math.nan
+        plain = text.isascii() and len(text) <= _LONGEST and "_" not in text
+        value = float(text) if plain else math.nan
     except ValueError:
         value = math.nan
     if not least <= value <= most:
