@@ -14,7 +14,7 @@ UV_PIP   := $(UV) pip install --quiet --python $(BIN)/python
 INSTALL_PACKAGES := $(UV_PIP) --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
 .DEFAULT_GOAL := help
-.PHONY: help run down status test lint bench docs notebooks lock clean setup setup-dev
+.PHONY: help run down status test lint bench docs notebooks spark lock clean setup setup-dev
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ lint: setup-dev  ## ruff, mypy --strict, import-linter and the rules of the hous
 
 bench: setup-dev  ## Measure speed and the pipelines' quality; writes bench/results/
 	@$(BIN)/python -m bench $(ARGS)
+
+spark: setup-dev  ## Try the second engine on a cluster of two workers here (Java 17, 4 GB)
+	@tests/support/spark.sh up && tests/support/spark.sh test; result=$$?; tests/support/spark.sh down; exit $$result
 
 lock:  ## Make the lock files anew from the pyproject files
 	@$(UV) pip compile --python-version 3.12 --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
