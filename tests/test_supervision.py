@@ -32,7 +32,7 @@ def answers(platform: Platform, token: str) -> bool:
 
 @pytest.mark.req("RUN-2", "HUB-1")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
-@pytest.mark.parametrize("name", ["proxy", "hub", "services", "portal"])
+@pytest.mark.parametrize("name", ["proxy", "hub", "services", "worker", "portal"])
 def test_a_killed_process_comes_back(platform: Platform, name: str, how: signal.Signals) -> None:
     token = token_for(platform, *ADMIN)
     pid = platform.processes()[name]["pid"]
