@@ -161,7 +161,11 @@ class MappedFile:
     def is_mapped(self, column: str, groups: Sequence[int]) -> bool:
         """Whether a column of some row groups can be taken without decoding."""
         place = self._place(column)
-        return place is not None and bool((place[0][list(groups)] >= 0).all())
+        if place is None:
+            return False
+        if len(groups) == 1:
+            return bool(place[0][groups[0]] >= 0)
+        return bool((place[0][list(groups)] >= 0).all())
 
     def take(self, spans: Spans, columns: Sequence[str]) -> pa.Table:
         """Give some columns of some rows, in their order in the file."""
