@@ -17,8 +17,11 @@ from lxml import etree
 from services.tests.conftest import Served
 
 QUERY = "SELECT TOP 3 objectId, ra FROM sky.Object ORDER BY objectId"
-HEAVY = "SELECT COUNT(*) AS n FROM sky.Object AS a JOIN sky.Object AS b ON a.ra + b.dec < a.dec"
-"""Runs for minutes: a join of every object with every other."""
+HEAVY = (
+    "SELECT COUNT(*) AS n FROM sky.Object AS a JOIN sky.Object AS b ON a.ra + b.dec < a.dec "
+    "JOIN sky.Object AS c ON a.ra + b.ra + c.dec < c.flux"
+)
+"""Runs for hours: a join of every object with all pairs of others."""
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 ENDED = {"COMPLETED", "ERROR", "ABORTED"}
 
