@@ -76,10 +76,10 @@ def test_a_pipe_gets_csv(lab: Serving) -> None:
 @pytest.mark.parametrize("ending", ["csv", "ecsv", "fits", "parquet", "vot"])
 def test_a_file_gets_the_format_of_its_ending(lab: Serving, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"stars.{ending}"
+    # astropy's reader of Parquet takes no NULL among texts.
+    columns = "id, ra, flux, good" + ("" if ending == "parquet" else ", kind")
     for _ in range(2):  # writing again replaces
-        result = cerro(
-            "query", "SELECT id, ra, flux, kind, good FROM tiny.Star ORDER BY id", "-o", str(path)
-        )
+        result = cerro("query", f"SELECT {columns} FROM tiny.Star ORDER BY id", "-o", str(path))
         assert result.exit_code == 0, result.output
     formats = {"csv": "csv", "ecsv": "ascii.ecsv", "parquet": "parquet.votable", "vot": "votable"}
     table = Table.read(path, format=formats.get(ending))

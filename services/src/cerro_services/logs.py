@@ -48,7 +48,8 @@ def configure(level: str | int = "info", *, stream: TextIO | None = None) -> Non
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        # A logger that was used before is to heed what is configured later.
+        cache_logger_on_first_use=False,
     )
     last: list[Processor]
     if target.isatty():
