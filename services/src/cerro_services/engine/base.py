@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cerro_services.adql import Query
 from cerro_services.errors import CerroError
+from cerro_services.release import Catalog
 
 
 class EngineError(CerroError):
@@ -124,8 +125,14 @@ class Engine(Protocol):
             Number of rows to stop after.
         """
 
-    def warm(self) -> None:
-        """Load what the first query would otherwise wait for."""
+    def warm(self, catalogs: Iterable[Catalog] = ()) -> None:
+        """Load what the first query would otherwise wait for.
+
+        Parameters
+        ----------
+        catalogs
+            Tables of which to learn where their rows lie.
+        """
 
     def close(self) -> None:
         """Stop all queries and give everything back."""

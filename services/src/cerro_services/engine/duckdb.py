@@ -15,7 +15,7 @@ import logging
 import shutil
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,11 +151,17 @@ class DuckDBEngine:
             size += reading.bytes
         return Estimate(rows, size, _STARTING + size / (_RATE * self._threads))
 
-    def warm(self) -> None:
+    def warm(self, catalogs: Iterable[Catalog] = ()) -> None:
         """Load what the first query would otherwise wait for."""
         with self._little.cursor() as cursor:
             cursor.register("m0", pa.table({"x": [1.0]}))
             cursor.execute("SELECT x FROM m0").to_arrow_reader(BATCH_ROWS)
+        for catalog in catalogs:
+            try:
+                self._picker.warm(catalog)
+            except (OSError, pa.ArrowException) as error:
+                # Whoever asks for it is told; the other tables are as good as they were.
+                log.warning("%s cannot be read: %s", catalog.root, error)
 
     def close(self) -> None:
         """Stop all queries and close the databases."""

@@ -117,6 +117,11 @@ class MappedFile:
         """Give back the pages that were read. The system keeps them; we no longer count them."""
         self._pages.madvise(mmap.MADV_DONTNEED)
 
+    def locate(self) -> None:
+        """Find out where every column lies, which the first query would otherwise do."""
+        for name in self._columns:
+            self._place(name)
+
     def is_searchable(self) -> bool:
         """Whether rows can be found by the sorted column."""
         place = self._place(self.sorted_by)

@@ -53,6 +53,22 @@ class Picker:
     def __init__(self, files: Files) -> None:
         self._files = files
 
+    def warm(self, catalog: Catalog) -> None:
+        """Learn where the columns of a table lie in its files and indexes.
+
+        Raises
+        ------
+        OSError, pyarrow.ArrowException
+            A file cannot be read.
+        """
+        sorted_by = SPATIAL_INDEX if catalog.is_spatial else catalog.sorted_by
+        if sorted_by is None:
+            return
+        for path in (part.path for part in catalog.files):
+            self._files.get(path, sorted_by).locate()
+        for column, path in catalog.indexes.items():
+            self._files.get(path, column).locate()
+
     def pick(self, scans: Sequence[Scan], needed: int | None) -> dict[int, pa.Table]:
         """Pick the rows of as many scans as ask for few.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -91,8 +91,9 @@ class SparkEngine:
             sum(reading.rows for reading in readings), size, _STARTING + size / self._rate
         )
 
-    def warm(self) -> None:
+    def warm(self, catalogs: Iterable[Catalog] = ()) -> None:
         """Load what the first query would otherwise wait for; the cluster may come later."""
+        del catalogs
         warm()
         try:
             self.session()

@@ -6,8 +6,11 @@ scans in seconds what would take it minutes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cerro_services.adql import Query
 from cerro_services.engine.base import Engine, Estimate, Stream
+from cerro_services.release import Catalog
 
 
 class TieredEngine:
@@ -47,9 +50,9 @@ class TieredEngine:
         read = self._near.estimate(query, limit=limit).rows_read
         return self._far if read >= self._rows else self._near
 
-    def warm(self) -> None:
+    def warm(self, catalogs: Iterable[Catalog] = ()) -> None:
         """Load what the first query would otherwise wait for."""
-        self._near.warm()
+        self._near.warm(catalogs)
         self._far.warm()
 
     def close(self) -> None:
