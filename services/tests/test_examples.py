@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -28,6 +30,10 @@ def page(url: str) -> etree._Element:
     assert "sandbox" in policy
     root = etree.fromstring(answer.content)
     assert root.find(f".//{XHTML}script") is None
+    style = root.findtext(f".//{XHTML}style")
+    assert style is not None
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{allowed}'" in policy
     return root
 
 

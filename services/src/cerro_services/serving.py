@@ -14,7 +14,8 @@ import socket
 import sys
 import threading
 from collections.abc import Collection, Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -61,15 +62,24 @@ def spare_pandas() -> None:
         sys.meta_path.insert(0, _NoPandas())
 
 
-class _NoPandas(MetaPathFinder):
-    """Finds no pandas."""
+class _NoPandas(MetaPathFinder, Loader):
+    """Finds pandas and does not load it.
+
+    It is the loading that fails: astropy asks only whether pandas can be found, and must not
+    fail for having asked.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> None:
+    ) -> ModuleSpec | None:
         del path, target
-        if fullname == "pandas":
-            raise ModuleNotFoundError("The services do without pandas.", name=fullname)
+        return ModuleSpec(fullname, self) if fullname == "pandas" else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        raise ModuleNotFoundError("The services do without pandas.", name=spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never reached, as no module is made."""
 
 
 def app() -> FastAPI:

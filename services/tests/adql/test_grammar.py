@@ -293,6 +293,11 @@ def test_an_error_says_what_was_meant_and_where(text: str, said: str) -> None:
         ("SELECT ra FROM sky.Object WHERE kind > 5", "not compared with a number"),
         ("SELECT POINT('MARS', 1, 2) FROM sky.Object", "Write 'ICRS', 'FK5'"),
         ("SELECT LOGG(ra) FROM sky.Object", "Did you mean LOG"),
+        ("SELECT POINT(kind, dec) FROM sky.Object", "kind is a text; a position is two numbers"),
+        ("SELECT DISTANCE(ra, dec, kind, 1) FROM sky.Object", "in decimal degrees"),
+        ("SELECT STDDEV(ra) FROM sky.Object", "Write SQRT(AVG(x * x) - AVG(x) * AVG(x))"),
+        ("SELECT zzzzzz FROM sky.Object", "tap_schema.columns lists what is in sky.Object"),
+        ("SELECT TOP ten ra FROM sky.Object", "TOP needs a whole number, not 'ten'."),
         ("SELECT ra FROM sky.Object WHERE 1 = CONTAINS(POINT(1, 2), kind)", "REGION"),
     ],
 )

@@ -19,6 +19,8 @@ _WRITTEN_OTHERWISE = {
     "ISNULL": "x IS NULL",
     "Q3C_RADIAL_QUERY": "1 = CONTAINS(POINT(ra, dec), CIRCLE(lon, lat, radius))",
     "FGETNEARBYOBJEQ": "1 = CONTAINS(POINT(ra, dec), CIRCLE(lon, lat, radius))",
+    "STDDEV": "SQRT(AVG(x * x) - AVG(x) * AVG(x))",
+    "VARIANCE": "AVG(x * x) - AVG(x) * AVG(x)",
     "BIT_AND": "a & b",
     "BIT_OR": "a | b",
     "BIT_XOR": "a ^ b",

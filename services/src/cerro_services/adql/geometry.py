@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from cerro_services.adql import parts
 from cerro_services.adql.checkcall import without_system
-from cerro_services.adql.columns import ResultColumn
+from cerro_services.adql.columns import STRINGS, ResultColumn
 from cerro_services.adql.constructors import construct, listed, point_of, region, shape_of, shaped
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.predicates import contains, intersects, numeric, separation
@@ -48,7 +48,10 @@ def geometry(node: exp.Anonymous, value: Callable[[exp.Expr], Value], span: Span
         given, rest = without_system(list(node.expressions))
         text = given.name if isinstance(given, exp.Literal) else ""
         system = system_of(text, span) if text.strip() else "ICRS"
-        return construct(name, [value(arg) for arg in rest], system, span)
+        made = [value(arg) for arg in rest]
+        if name == "POINT":
+            _check_numbers(made, span)
+        return construct(name, made, system, span)
     args = [value(arg) for arg in node.expressions]
     if name == "REGION":
         return _region(node.expressions[0], span)
@@ -83,8 +86,21 @@ def _region(node: exp.Expr, span: Span) -> Value:
         raise AdqlError(error.message, span) from None
 
 
+def _check_numbers(coordinates: list[Value], span: Span) -> None:
+    for coordinate in coordinates:
+        column = coordinate.column
+        if column.datatype in STRINGS and column.name and column.xtype is None:
+            raise AdqlError(
+                f"{column.name} is a text; a position is two numbers, in decimal degrees "
+                f"(hours and minutes are not read). CAST({column.name} AS DOUBLE PRECISION) "
+                "makes a number of a text such as 10.5.",
+                span,
+            )
+
+
 def _distance(args: list[Value], span: Span) -> Value:
     if len(args) == 4:
+        _check_numbers(args, span)
         a, b = Point(args[0], args[1]), Point(args[2], args[3])
     else:
         a, b = point_of(args[0], span), point_of(args[1], span)

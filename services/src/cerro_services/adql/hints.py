@@ -142,6 +142,8 @@ def hint(stream: list[Token], at: int) -> tuple[str, int]:
             if keyword is not None:
                 return f"{token.text!r} is no word of ADQL. Did you mean {keyword}?", place
     token, before = stream[at], stream[at - 1] if at else None
+    if before is not None and before.text.upper() == "TOP":
+        return f"TOP needs a whole number, not {token.text!r}.", at
     if token.token_type in _CLAUSES and _open(stream[:at]):
         return f"{token.text!r} has no place here. Is a parenthesis before it not closed?", at
     names = {TokenType.VAR, TokenType.IDENTIFIER}

@@ -131,10 +131,9 @@ def check_tokens(stream: list[Token]) -> None:
                 or (is_function and part not in WORDS and part not in TYPES)
             ):
                 if part in WORDS:
-                    raise AdqlError(
-                        f'{WORDS[part]} As a name, write it in double quotes: "{token.text}".',
-                        span,
-                    )
+                    # At the start it is a command, never a name.
+                    name = f' As a name, write it in double quotes: "{token.text}".'
+                    raise AdqlError(WORDS[part] + (name if before is not None else ""), span)
                 raise AdqlError(
                     f"{token.text} is a reserved word of ADQL. "
                     f'As a name, write it in double quotes: "{token.text}".',

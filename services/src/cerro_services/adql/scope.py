@@ -189,9 +189,11 @@ class Scope:
             return self._unknown_source(parts, span)
         names = [column.name for source in sources for column in source.columns]
         where = f" in {'.'.join(sources[0].names)}" if len(sources) == 1 else ""
-        hint = nearest(node.name, names)
+        hint = _position(node.name, sources) or nearest(node.name, names)
         if node.this.args.get("quoted") and not parts:
             hint += f" A text stands in single quotes: '{node.name}'."
+        if not hint and where:
+            hint = f" tap_schema.columns lists what is{where}."
         return AdqlError(f"There is no column {node.name}{where}.{hint}", span)
 
     def _unknown_source(
@@ -226,6 +228,13 @@ def stored(scan: Scan, alias: str | None) -> Source:
     table = scan.table
     names = (alias,) if alias else (table.schema, table.model.name)
     return Source(names, f"t{scan.number}", table.columns, scan)
+
+
+def _position(name: str, sources: Sequence[Source]) -> str:
+    """Say how the tables call what most catalogues call ra and dec."""
+    ucd = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main"}.get(name.lower())
+    known = [c.name for source in sources for c in source.columns if ucd and c.ucd == ucd]
+    return f" Did you mean {' or '.join(dict.fromkeys(known))}?" if known else ""
 
 
 def _qualifier(node: exp.Column) -> list[exp.Identifier]:

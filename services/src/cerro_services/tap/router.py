@@ -18,7 +18,7 @@ from cerro_services.tap.availability import Availability
 from cerro_services.tap.estimate import estimated
 from cerro_services.tap.examples import Examples
 from cerro_services.tap.owntables import headers_of, own_tables
-from cerro_services.tap.pages import examples_page, front_page
+from cerro_services.tap.pages import POLICY, examples_page, front_page
 from cerro_services.tap.sync import answered
 from cerro_services.tap.tapschema import Schema, View, identifier, qualified
 from cerro_services.tap.views import Views
@@ -28,6 +28,7 @@ from cerro_services.voxml import MIME
 PREFIX = "/api/tap"
 READ = ["GET", "HEAD"]
 _PAGE = "application/xhtml+xml"
+_PAGE_HEADERS = {"Content-Security-Policy": POLICY}
 _FORM = 100_000
 """Bytes of a form that holds no query."""
 
@@ -56,7 +57,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.api_route("", methods=READ, summary="What is here")
     def front() -> Response:
-        return Response(front_page(url), media_type=_PAGE)
+        return Response(front_page(url), media_type=_PAGE, headers=_PAGE_HEADERS)
 
     @routes.api_route("/sync", methods=[*READ, "POST"], summary="Answer an ADQL query")
     async def sync(request: Request) -> Response:
@@ -109,7 +110,7 @@ def router(context: Context) -> APIRouter:
     async def example_queries(request: Request) -> Response:
         caller = await identified(request)
         found = await run_in_threadpool(examples.of, seen(caller))
-        return Response(examples_page(url, found), media_type=_PAGE)
+        return Response(examples_page(url, found), media_type=_PAGE, headers=_PAGE_HEADERS)
 
     every = APIRouter()
     every.include_router(jobs_routes(context, jobs.kind(context, views)))

@@ -50,7 +50,9 @@ def unpacked(upload: Upload, total: int, check: Check) -> Path:
     head = _head(upload.path)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"7z\xbc\xaf", b"Rar!")):
         raise UploadError(
-            upload.name, "is an archive of files. Send the table itself; gzip is understood."
+            upload.name,
+            "is an archive of files, as Excel's are. Save the table as CSV, or unpack it; gzip is "
+            "understood.",
         )
     opened = _opened(upload.path, head)
     if opened is None:
@@ -115,7 +117,7 @@ def form_of(upload: Upload, path: Path) -> str:
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     if start.startswith(b"<") or (utf16 and b"V\0O\0T\0A\0B\0L\0E" in head):
         if not is_votable(head):
-            raise UploadError(upload.name, "is XML, but no VOTable.")
+            raise UploadError(upload.name, "is XML or a web page, but no VOTable.")
         return "votable"
     if start.startswith(b"# %ECSV"):
         return "ecsv"

@@ -42,7 +42,7 @@ class CsvSource(TableSource):
                         break
                     self._comments.append(line[1:].removeprefix(" ").rstrip("\r\n"))
         except UnicodeDecodeError as error:
-            raise DataError("is not UTF-8 text.", file=path) from error
+            raise DataError("is not UTF-8 text. Save it as such.", file=path) from error
         except (OSError, EOFError) as error:
             raise DataError(f"cannot be read: {error}.", file=path) from error
         self.delimiter = self._find_delimiter(header)
@@ -68,7 +68,7 @@ class CsvSource(TableSource):
             )
         doubled = {n for n in self._names if self._names.count(n) > 1}
         if doubled:
-            raise DataError(f"names column {min(doubled)!r} twice.", file=self.path)
+            raise DataError(f"names column {min(doubled)!r} twice. Rename one.", file=self.path)
 
     def _open(self) -> Any:
         return pa.input_stream(str(self.path), compression="detect")
