@@ -71,7 +71,7 @@ def run(workdir: Path) -> dict[str, float | str]:
     spill = workdir / "spill"
     spill.mkdir()
     engine = DuckDBEngine([store.root], Limits("2GB", os.cpu_count() or 1, spill))
-    # As a service does when it starts.
+    # Figures are warm: no query is the first that opens a file.
     engine.warm(table.catalog for table in release.tables.values())
 
     def ask(adql: str) -> None:

@@ -50,9 +50,12 @@ def test_no_token_is_the_public_caller(served: Served) -> None:
 
 @pytest.mark.req("ACC-1")
 def test_the_owner_of_a_token_is_asked_for_once(served: Served) -> None:
+    # Other tests, and other services that they start, ask the same hub.
+    before = served.asked.count("good")
     for _ in range(3):
         asked(served, "Bearer good", "SELECT band FROM sky.Visit")
-    assert served.asked.count("good") == 1
+    assert served.asked.count("good") >= 1
+    assert served.asked.count("good") - before <= 1
 
 
 @pytest.mark.req("ACC-2")

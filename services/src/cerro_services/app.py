@@ -63,7 +63,7 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        context.workers.submit(_warm, context)
+        context.workers.submit(context.engine.warm)
         cleaning = asyncio.create_task(upkeep(context))
         yield
         cleaning.cancel()
@@ -139,17 +139,6 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     )
     app.add_middleware(Front, product=PRODUCT)
     return app
-
-
-def _warm(context: Context) -> None:
-    """Load what the first queries would otherwise wait for."""
-    context.engine.warm()
-    try:
-        releases = context.store.published()
-    except (CerroError, OSError) as error:
-        log.warning("the releases cannot be read yet: %s", error)
-        return
-    context.engine.warm(table.catalog for r in releases for table in r.tables.values())
 
 
 def _health(context: Context) -> APIRouter:

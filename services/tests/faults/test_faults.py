@@ -232,7 +232,8 @@ def test_a_long_list_is_answered_and_a_million_values_are_refused_with_advice(
         values = ",".join(str(2**60 + n * 3) for n in range(count))
         return asked(serving, f"SELECT COUNT(*) AS n FROM sky.Object WHERE objectId IN ({values})")
 
-    assert listed(5_000).text.split() == ["n", "5000"]
+    answer = listed(5_000)
+    assert answer.text.split() == ["n", "5000"], answer.text[-600:]
     refused = listed(1_000_000)
     assert refused.status_code == 413
     assert "UPLOAD" in refused.text

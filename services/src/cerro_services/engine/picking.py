@@ -64,7 +64,9 @@ class Picker:
         sorted_by = SPATIAL_INDEX if catalog.is_spatial else catalog.sorted_by
         if sorted_by is None:
             return
-        for path in (part.path for part in catalog.files):
+        paths = [part.path for part in catalog.files]
+        self._files.check(catalog, paths)
+        for path in paths:
             self._files.get(path, sorted_by).locate()
         for column, path in catalog.indexes.items():
             self._files.get(path, column).locate()
