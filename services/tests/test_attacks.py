@@ -16,7 +16,7 @@ import httpx
 import pytest
 from defusedxml.ElementTree import iterparse
 
-from .conftest import Served
+from .serving import Served
 
 SECRETS = ("root:", "/bin/", "memory_limit", "enable_external_access", "hidden", "CERRO_", "PATH=")
 """What must stand in no answer: /etc/passwd, settings, the table Secret, the environment."""

@@ -11,7 +11,7 @@ from cerro_services.access import UnauthorizedError, token_of
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore
 
-from .conftest import Served, free_port, running
+from .serving import Served, free_port, running
 
 SECRET = "SELECT word FROM sky.Secret ORDER BY id"
 

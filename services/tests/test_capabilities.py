@@ -9,7 +9,7 @@ from lxml import etree
 from cerro_services.adql.functions import GEOMETRY, USER_DEFINED
 from cerro_services.formats import FORMATS
 
-from .conftest import Served
+from .serving import Served
 
 FEATURES = "ivo://ivoa.net/std/TAPRegExt#features-"
 # Of each optional feature of ADQL 2.1 one query that uses it.

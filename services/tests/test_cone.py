@@ -17,7 +17,7 @@ from astroquery.vo_conesearch import conesearch
 from lxml import etree
 from pyvo.dal.exceptions import DALQueryError
 
-from .conftest import Served
+from .serving import Served
 
 
 @pytest.fixture

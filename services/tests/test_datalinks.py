@@ -22,7 +22,8 @@ from cerro_services.release.progress import Progress
 from cerro_services.release.publish import check
 from cerro_services.release.services import from_document, to_document
 
-from .conftest import SERVICES, Served
+from .serving import Served
+from .sky import SERVICES
 
 ALL = "SELECT TOP 3 kind, objectId, ra, dec FROM sky.Object"
 

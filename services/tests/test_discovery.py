@@ -6,7 +6,8 @@ import httpx
 import pytest
 from lsst.rsp import RSPDiscovery
 
-from .conftest import ROWS, Served
+from .serving import Served
+from .sky import ROWS
 
 
 @pytest.mark.req("DISC-1")

@@ -17,7 +17,7 @@ from cerro_services.release import ReleaseError, ReleaseStore
 from cerro_services.release.access import Access
 from cerro_services.release.description import Description, read_examples
 
-from .conftest import Served, free_port, running
+from .serving import Served, free_port, running
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 

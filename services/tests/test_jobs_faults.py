@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from lxml import etree
-from services.tests.conftest import Served, free_port, running, working
+from services.tests.serving import Served, free_port, running, working
 from services.tests.test_uws import HEAVY, UWS, Client
+from tests.support.waiting import eventually
 
 from cerro_services.config import Settings
 
@@ -78,14 +78,6 @@ def waiting_job(served_alone: Served, anyone: Client) -> str:
 def worker(served_alone: Served, waiting_job: str) -> Iterator[working]:
     with working(served_alone.settings) as made:
         yield made
-
-
-def eventually[T](question: Callable[[], T], patience: float = 60.0) -> T:
-    end = time.monotonic() + patience
-    while not (answer := question()):
-        assert time.monotonic() < end
-        time.sleep(0.002)
-    return answer
 
 
 def message(client: Client, address: str) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services.tests.conftest import Served, free_port, running, working
-from services.tests.test_jobs_faults import eventually
+from services.tests.serving import Served, free_port, running, working
 from services.tests.test_uws import HEAVY, Client
+from tests.support.waiting import eventually
 
 from cerro_services.config import Settings
 

@@ -19,7 +19,7 @@ from structlog.contextvars import bound_contextvars
 
 from cerro_services import counting, logs
 
-from .conftest import Served
+from .serving import Served
 
 
 def samples(text: str, name: str) -> dict[tuple[tuple[str, str], ...], float]:

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from cerro_services.middleware import Front, Unforeseen
 
-from .conftest import Served
+from .serving import Served
 
 QUERY = "SELECT visit, band FROM sky.Visit ORDER BY visit"
 LONG = "SELECT a.objectId, a.kind, b.ra FROM sky.Object AS a, sky.Visit AS v, sky.Object AS b"

@@ -15,7 +15,7 @@ from cerro_services.release import ReleaseStore
 from cerro_services.tap.tapschema import SCHEMA, view
 from cerro_services.tap.vosi import TapLimits
 
-from .conftest import Served
+from .serving import Served
 
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
 RI = "{http://www.ivoa.net/xml/RegistryInterface/v1.0}"

@@ -35,7 +35,7 @@ from cerro_services.tap.question import Question
 from cerro_services.tap.tofile import write
 from cerro_services.tap.views import Views
 
-from .conftest import Served
+from .serving import Served
 
 ALL = "SELECT * FROM sky.Object ORDER BY objectId"
 PAIRS = (

@@ -29,7 +29,8 @@ from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore
 from cerro_services.tap.sync import Answer
 
-from .conftest import ROWS, Served, free_port, running
+from .serving import Served, free_port, running
+from .sky import ROWS
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from astropy.io.votable import parse
 from astropy.table import MaskedColumn, Table
 from pyarrow import ipc, parquet
 
-from .conftest import Served
+from .serving import Served
 
 TAPLINT = """<?xml version="1.0"?>
 <VOTABLE version="1.2" xmlns="http://www.ivoa.net/xml/VOTable/v1.2"><RESOURCE><TABLE>

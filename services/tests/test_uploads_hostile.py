@@ -30,7 +30,7 @@ from cerro_services.uploads import (
 )
 from cerro_services.uploads.fetch import fetch, is_public
 
-from .conftest import Served, free_port, running
+from .serving import Served, free_port, running
 
 SMALL = UploadLimits(total=2_000_000, rows=10_000, columns=100)
 VOTABLE = (

@@ -23,7 +23,7 @@ from cerro_services.uploads import Upload, UploadLimits, read
 from cerro_services.usertables import UserTables
 from cerro_services.usertables.model import Sharing, UserTableQuotaError
 
-from .conftest import Served
+from .serving import Served
 
 CSV = b"id,ra,dec,word\n1,10.5,-3,one\n2,200.25,45,two\n3,0.5,0.25,three\n"
 VOSI = b"""<?xml version="1.0"?>

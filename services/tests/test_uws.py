@@ -14,7 +14,7 @@ import pytest
 import pyvo
 import requests
 from lxml import etree
-from services.tests.conftest import Served
+from services.tests.serving import Served
 
 QUERY = "SELECT TOP 3 objectId, ra FROM sky.Object ORDER BY objectId"
 HEAVY = (

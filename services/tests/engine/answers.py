@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.tests import conftest
+from services.tests.sky import sky
 
 from cerro_services.engine import DuckDBEngine, Limits
 from cerro_services.errors import CerroError
@@ -35,7 +36,7 @@ class _Folders:
 def main() -> None:
     """Ask DuckDB all queries and write down what it says."""
     with tempfile.TemporaryDirectory() as scratch:
-        rows = conftest.sky()
+        rows = sky()
         store = conftest.store.__wrapped__(_Folders(Path(scratch)), rows)
         catalogue = view(store.published(), frozenset()).catalogue
         engine = DuckDBEngine([store.root], Limits("1GB", 2))

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 import pytest
-from services.tests.conftest import free_port, running
+from services.tests.serving import free_port, running
 
 from cerro_services.adql import Catalogue, compile_query
 from cerro_services.config import Settings

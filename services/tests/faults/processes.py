@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import psutil
+from services.tests.serving import environment
+from tests.support.waiting import eventually
 
 from cerro_services.config import Settings
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Give the environment that tells a process its settings."""
-    told = settings.model_dump(mode="json", include=settings.model_fields_set)
-    values = {f"CERRO_{name.upper()}": value for name, value in told.items() if value}
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
-    return {k: v for k, v in os.environ.items() if not k.startswith("CERRO_")} | texts
-
-
-def eventually[T](question: Callable[[], T], patience: float = 60.0) -> T:
-    """Ask until the answer is true, and give it."""
-    end = time.monotonic() + patience
-    while not (answer := question()):
-        assert time.monotonic() < end, "it did not come about"
-        threading.Event().wait(0.02)
-    return answer
 
 
 class Serving:
@@ -63,14 +44,11 @@ class Serving:
                 [sys.executable, "-m", "cerro.cli.main", "serve", "--port", port],
                 env=environment(self.settings), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        eventually(self._answers)
+        eventually(self._answers, "the services answer")
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-4000:]
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
 
     def kill(self) -> None:
         """Kill them, as a machine does that runs out of memory."""

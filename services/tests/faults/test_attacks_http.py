@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from services.tests.conftest import Served
+from services.tests.serving import Served
 
 from cerro_services.uploads.fetch import is_public
 

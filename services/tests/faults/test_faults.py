@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from services.tests.conftest import Served, free_port, working
-from services.tests.faults.processes import Serving, eventually
+from services.tests.faults.processes import Serving
+from services.tests.serving import Served, free_port, working
 from services.tests.test_uws import Client
+from tests.support.waiting import eventually
 
 from cerro_services.config import Settings
 from cerro_services.engine import DuckDBEngine, Limits
