@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from huey import Huey, PostgresHuey, RedisHuey
-from huey.storage import SqliteStorage
+from huey.storage import RedisStorage, SqliteStorage
 from sqlalchemy.engine import make_url
 
 from cerro_services.config import ConfigError, Settings
@@ -23,6 +23,8 @@ from cerro_services.config import ConfigError, Settings
 _NAME = "cerro"
 _PATIENCE = 1.0
 """Seconds that a worker waits for a message before it looks whether it should end."""
+_AWAY = 2.0
+"""Seconds without an answer after which Redis is taken to be away."""
 
 
 class Queue:
@@ -53,7 +55,11 @@ class Queue:
 
     def close(self) -> None:
         """Give back what the queue holds."""
-        self.huey.storage.close()
+        storage = self.huey.storage
+        if isinstance(storage, RedisStorage):
+            storage.pool.disconnect()
+        else:
+            storage.close()
 
 
 def queue_url(settings: Settings) -> str:
@@ -81,13 +87,31 @@ def _huey(url: str) -> Huey:
         _make_when_connected(made.storage)
         return made
     if kind in {"redis", "rediss", "unix"}:
-        try:
-            return RedisHuey(_NAME, url=url, **options)
-        except ImportError as error:
-            raise ConfigError(f"queue_url is {kind}://…, which needs the package redis.") from error
+        return RedisHuey(_NAME, connection_pool=_redis(kind, url), **options)
     raise ConfigError(
         f"queue_url must begin with sqlite:///, postgresql:// or redis://, not {kind}:."
     )
+
+
+def _redis(kind: str, url: str) -> Any:
+    """Give connections to Redis; they are opened when they are first used."""
+    try:
+        from redis import ConnectionPool
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError as error:
+        raise ConfigError(
+            f"queue_url is {kind}://…, which needs the package redis: "
+            "pip install 'cerro-services[redis]'."
+        ) from error
+    # Whoever sends goes on without the message, so no one waits for a Redis that is away. Tried
+    # once more, as a connection may be of before it was restarted.
+    patience = {"socket_connect_timeout": _AWAY, "socket_timeout": _PATIENCE + _AWAY}
+    try:
+        pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 1), **patience)
+    except ValueError as error:
+        raise ConfigError(f"queue_url is no address of Redis: {error}.") from error
+    return pool
 
 
 def _make_when_connected(storage: Any) -> None:

@@ -62,7 +62,8 @@ class Upkeep:
             self._thread.join(5)
 
     def _run(self) -> None:
-        due = dict.fromkeys((self._recover, self._expire, self._sweep), 0.0)
+        # What may fail for want of the queue stands behind what needs none.
+        due = dict.fromkeys((self._expire, self._recover, self._sweep), 0.0)
         every = {self._recover: _RECOVER, self._expire: _EXPIRE, self._sweep: _SWEEP}
         while True:
             try:
