@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.platform import ADMIN, ROOT, Platform, running, wait_until
+from tests.support.platform import ADMIN, Platform, running, wait_until
+from tests.support.trial import trial
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +27,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 @pytest.fixture(scope="session")
 def trial_data() -> Path:
     """Give the folder of real data; it lies beside the repository and is no part of it."""
-    folder = Path(os.environ.get("CERRO_TRIAL_DATA", ROOT.parent / "shared/data"))
-    if not folder.is_dir():
-        pytest.skip(f"no trial data in {folder} (set CERRO_TRIAL_DATA)")
-    return folder
+    return trial()
 
 
 __all__ = ["ADMIN", "wait_until"]

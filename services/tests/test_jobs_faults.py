@@ -13,7 +13,7 @@ import psutil
 import pytest
 from lxml import etree
 from services.tests.serving import Served, free_port, running, working
-from services.tests.test_uws import HEAVY, UWS, Client
+from services.tests.uws.client import HEAVY, UWS, Client
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

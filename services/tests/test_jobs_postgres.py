@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from services.tests.serving import Served, free_port, running, working
-from services.tests.test_uws import HEAVY, Client
+from services.tests.uws.client import HEAVY, Client
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

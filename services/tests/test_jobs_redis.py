@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as AwayError
 from services.tests.serving import Served, free_port, running, working
-from services.tests.test_uws import HEAVY, Client
+from services.tests.uws.client import HEAVY, Client
 from tests.support.waiting import eventually
 
 from cerro_services.config import ConfigError, Settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import json
-import os
 import socket
 import time
 import urllib.parse
@@ -22,6 +21,7 @@ from astropy.table import Table
 from lxml import etree
 from prometheus_client import REGISTRY
 from pyarrow import ipc, parquet
+from tests.support.trial import trial
 
 from cerro_services.access import PUBLIC
 from cerro_services.config import Settings
@@ -125,10 +125,7 @@ def test_without_rows_the_columns_are_told_at_once(client: httpx.Client) -> None
 @pytest.mark.parametrize("form", VOTABLES)
 @pytest.mark.parametrize("query", [ALL, "SELECT nothing FROM sky.Object"])
 def test_votables_are_valid_by_the_schema(client: httpx.Client, form: str, query: str) -> None:
-    data = Path(os.environ.get("CERRO_TRIAL_DATA", Path(__file__).parents[3] / "shared/data"))
-    schema = data / "models/ivoa_xsd/ivoa-std/VOTable.xsd"
-    if not schema.is_file():
-        pytest.skip(f"no {schema} (set CERRO_TRIAL_DATA)")
+    schema = trial("models/ivoa_xsd/ivoa-std/VOTable.xsd")
     answer = client.post("sync", data={"QUERY": query, "RESPONSEFORMAT": form, "MAXREC": "20"})
     etree.XMLSchema(file=str(schema)).assertValid(etree.fromstring(answer.content))
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from services.tests.faults.processes import Serving
 from services.tests.serving import Served, free_port, working
-from services.tests.test_uws import Client
+from services.tests.uws.client import Client
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.trial import trial
 
 from cerro_services.release import ReleaseStore
 from cerro_services.release.cli import release
@@ -150,8 +150,4 @@ def schema_file(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def trial_data() -> Path:
     """Find the trial data beside the repository."""
-    root = Path(__file__).resolve().parents[3]
-    folder = Path(os.environ.get("CERRO_TRIAL_DATA", root.parent / "shared/data"))
-    if not folder.is_dir():
-        pytest.skip(f"no trial data in {folder}")
-    return folder
+    return trial()
