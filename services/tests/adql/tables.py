@@ -10,6 +10,12 @@ from cerro_services.adql import Catalogue, QueryTable
 from cerro_services.release.model import Column, TableModel
 
 Answer = Callable[..., pa.Table]
+Ask = Callable[[str], pa.Table]
+
+
+def one(ask: Ask, expression: str) -> object:
+    """Give the value of an expression on any row."""
+    return ask(f"SELECT TOP 1 {expression} AS v FROM sky.Visit").column("v")[0].as_py()
 
 
 def in_memory(name: str, columns: Sequence[Column], table: pa.Table) -> Catalogue:

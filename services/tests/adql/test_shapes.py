@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import shapely
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from cerro_services.adql import AdqlError, Catalogue, compile_query
-from cerro_services.adql.regions import parse_region
 from cerro_services.adql.shapes import box
-from cerro_services.release.model import Column
 
-from .tables import Answer, in_memory
+from .tables import Ask, one
 
-Ask = Callable[[str], pa.Table]
 Corner = tuple[float, float]
 
 CENTRES = [(0.0, 0.0), (359.9, 30.0), (12.0, 90.0), (200.0, -89.0), (77.0, -45.0)]
@@ -84,10 +78,6 @@ def stars(draw: st.DrawFn, centre: Corner) -> list[Corner]:
 
 def numbers(corners: list[Corner]) -> str:
     return ", ".join(repr(n) for corner in corners for n in corner)
-
-
-def one(ask: Ask, expression: str) -> object:
-    return ask(f"SELECT TOP 1 {expression} AS v FROM sky.Visit").column("v")[0].as_py()
 
 
 def clear(a: shapely.Polygon, b: shapely.Polygon, slack: float) -> bool:
@@ -243,188 +233,3 @@ def test_the_sides_of_a_box_cross_its_arms_at_right_angles(
         assert pole @ end == pytest.approx(0, abs=1e-9)
         # The arm's own great circle has its pole in the side's.
         assert pole @ np.cross(out, way) == pytest.approx(0, abs=1e-9)
-
-
-SYSTEMS = [
-    ("GALACTIC", "galactic"),
-    ("SUPERGALACTIC", "supergalactic"),
-    ("ECLIPTIC", "barycentricmeanecliptic"),
-    ("FK4", "fk4"),
-]
-
-
-@pytest.mark.req("ADQL-3")
-@pytest.mark.parametrize(("system", "frame"), SYSTEMS)
-@settings(max_examples=8, deadline=None)
-@given(lon=st.floats(0, 359.9), lat=st.floats(-89, 89))
-def test_coordinate_systems_are_those_of_astropy(
-    ask: Ask, system: str, frame: str, lon: float, lat: float
-) -> None:
-    from astropy.coordinates import SkyCoord
-
-    extra = {"equinox": "B1950"} if frame == "fk4" else {}
-    icrs = SkyCoord(lon, lat, unit="deg", frame=frame, **extra).icrs
-    away = one(
-        ask, f"DISTANCE(POINT('{system}', {lon!r}, {lat!r}), POINT({icrs.ra.deg}, {icrs.dec.deg}))"
-    )
-    assert isinstance(away, float)
-    assert away < 1e-8
-    if system != "FK4":
-        column = f"POINT('{system}', {lon!r} + visit - visit, {lat!r})"
-        assert one(ask, f"DISTANCE({column}, POINT({icrs.ra.deg}, {icrs.dec.deg}))") < 1e-8
-        assert one(ask, f"COORD2({column})") == lat
-        assert one(ask, f"COORDSYS({column})") == system
-        there = f"POINT({icrs.ra.deg}, {icrs.dec.deg})"
-        back = one(ask, f"ivo_geom_transform('ICRS', '{system}', {there})")
-        assert isinstance(back, list)
-        assert back[1] == pytest.approx(lat, abs=1e-7)
-
-
-REGIONS = [
-    ("POSITION 1 2", "POINT(1, 2)"),
-    ("Circle ICRS 10 -20 1.5", "CIRCLE(10, -20, 1.5)"),
-    ("CIRCLE GALACTIC 1 2 3", "CIRCLE('GALACTIC', 1, 2, 3)"),
-    ("BOX ICRS GEOCENTER SPHERICAL2 10 20 4 2", "BOX(10, 20, 4, 2)"),
-    ("polygon 1 1 2 1 2 2 1 2 1 1", "POLYGON(1, 1, 2, 1, 2, 2, 1, 2)"),
-    ("UNION (CIRCLE 1 2 3)", "CIRCLE(1, 2, 3)"),
-]
-
-
-@pytest.mark.req("ADQL-3")
-@pytest.mark.parametrize(("text", "shape"), REGIONS)
-def test_a_region_is_the_shape_that_its_text_says(ask: Ask, text: str, shape: str) -> None:
-    assert one(ask, f"REGION('{text}')") == pytest.approx(one(ask, shape), abs=1e-12)
-
-
-@pytest.mark.req("ADQL-3")
-@pytest.mark.parametrize(
-    ("region", "inside"),
-    [
-        ("UNION ICRS (CIRCLE 0 0 1 BOX 10 0 2 2)", [1, 0, 1, 0]),
-        ("INTERSECTION (CIRCLE 0 0 20 NOT (CIRCLE 0 0 2))", [0, 1, 1, 0]),
-        ("NOT (CIRCLE 0 0 5)", [0, 1, 1, 1]),
-        ("NOT (UNION (CIRCLE 0 0 1 NOT (CIRCLE 0 0 50)))", [0, 1, 1, 0]),
-    ],
-)
-def test_regions_are_put_together(ask: Ask, region: str, inside: list[int]) -> None:
-    for lon, value in zip((0, 7, 10, 90), inside, strict=True):
-        for point in (f"POINT({lon}, 0)", f"POINT({lon} + visit - visit, 0)"):
-            assert one(ask, f"CONTAINS({point}, REGION('{region}'))") == value
-            assert one(ask, f"INTERSECTS(REGION('{region}'), {point})") == value
-
-
-@pytest.mark.req("ADQL-8")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "ELLIPSE 1 2 3 4 5", "CIRCLE 1 2", "CIRCLE 1 2 -3", "CIRCLE 1 95 1", "POLYGON 1 2 3 4",
-        "UNION (CIRCLE 1 2 3", "CIRCLE FK3 1 2 3", "CIRCLE 1 2 3 drop table", "NOT (" * 40,
-        "UNION (" + "CIRCLE 1 2 3 " * 500 + ")", "POLYGON " + "1 2 " * 60_000,
-        "CIRCLE 1 2 nan", "CIRCLE 1 2 1e999", "CIRCLE 1 2 0x10", "POSITION UNKNOWNFRAME TOPOCENTER",
-    ],
-)  # fmt: skip
-def test_text_that_is_no_region_is_refused_in_words(text: str) -> None:
-    with pytest.raises(AdqlError):
-        parse_region(text)
-
-
-@pytest.fixture(scope="module")
-def shapes() -> Catalogue:
-    """Give a table of shapes in every form in which a column can hold one."""
-    polygons = [
-        [0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0], None, [10.0, 0.0, 12.0, 0.0, 11.0, 2.0],
-        [1.0, 1.0], [0.0, 80.0, 120.0, 80.0, 240.0, 80.0], [0.0, 0.0, 120.0, 0.0, 240.0, 0.0],
-    ]  # fmt: skip
-    texts = [
-        "POLYGON ICRS 0 0 2 0 2 2 0 2", None, "polygon 10 0 12 0 11 2", "no region",
-        "UNION ICRS (CIRCLE 0 90 10 CIRCLE 0 -90 1)", "POLYGON 0 0 120 0 240 0",
-    ]  # fmt: skip
-    points = [[1.0, 1.0], [1.0, 5.0], [11.0, 1.0], None, [7.0, 89.0], [0.0, 0.0]]
-    circles = [
-        [1.0, 1.0, 0.5], None, [11.0, 1.0, 5.0], [0.0, 0.0, -1.0],
-        [9.0, 90.0, 1.0], [1.0, 1.0, 9.0],
-    ]  # fmt: skip
-    kind = pa.list_(pa.float64())
-    table = pa.table(
-        {
-            "id": pa.array(range(6), pa.int64()),
-            "s_region": pa.array(polygons, kind),
-            "stc": pa.array(texts),
-            "outline": pa.array(texts),
-            "place": pa.array(points, kind),
-            "disc": pa.array(circles, kind),
-        }
-    )
-    columns = [
-        Column("id", "long"),
-        Column("s_region", "double", "*", "deg", xtype="polygon"),
-        Column("stc", "string", xtype="adql:REGION"),
-        Column("outline", "string", ucd="pos.outline;obs.field"),
-        Column("place", "double", "2", "deg", xtype="point"),
-        Column("disc", "double", "3", "deg", xtype="circle"),
-    ]
-    return in_memory("Shape", columns, table)
-
-
-@pytest.mark.req("ADQL-3")
-@pytest.mark.parametrize(
-    ("condition", "found"),
-    [
-        ("1 = CONTAINS(POINT(1, 1), s_region)", [0]),
-        ("1 = CONTAINS(POINT(1, 1), stc)", [0]),
-        ("1 = CONTAINS(POINT(1, 1), outline)", [0]),
-        ("0 = CONTAINS(POINT(1, 1), s_region)", [2, 4]),
-        ("1 = CONTAINS(place, s_region)", [0, 2, 4]),
-        ("1 = CONTAINS(place, stc)", [0, 2, 4]),
-        ("1 = CONTAINS(disc, s_region)", [0, 4]),
-        ("1 = INTERSECTS(disc, s_region)", [0, 2, 4]),
-        ("1 = INTERSECTS(s_region, CIRCLE(5, 1, 5.5))", [0, 2]),
-        ("1 = INTERSECTS(stc, CIRCLE(5, 1, 5.5))", [0, 2]),
-        ("1 = CONTAINS(s_region, CIRCLE(11, 1, 3))", [2]),
-        ("1 = CONTAINS(s_region, stc)", [0, 2, 4]),
-        ("1 = INTERSECTS(s_region, BOX(1, 1, 30, 4))", [0, 2]),
-        ("1 = CONTAINS(s_region, BOX(1, 1, 30, 4))", [0, 2]),
-        ("DISTANCE(place, POINT(1, 1)) < 1", [0]),
-        ("COORD2(place) = 5", [1]),
-        ("AREA(s_region) BETWEEN 3 AND 5", [0]),
-        ("AREA(stc) BETWEEN 3 AND 5", [0]),
-        ("DISTANCE(CENTROID(s_region), POINT(1, 1)) < 0.1", [0]),
-        ("DISTANCE(CENTROID(disc), place) < 0.1", [0, 2]),
-        ("1 = INTERSECTS(stc, REGION('UNION (CIRCLE 11 1 1 CIRCLE 0 -89 0.5)'))", [2, 4]),
-    ],
-)
-def test_columns_of_shapes(
-    answer: Answer, shapes: Catalogue, condition: str, found: list[int]
-) -> None:
-    table = answer(f"SELECT id FROM mem.Shape WHERE {condition} ORDER BY id", shapes)
-    assert table["id"].to_pylist() == found
-
-
-@pytest.mark.req("ADQL-3")
-def test_a_column_that_is_no_shape_is_refused(shapes: Catalogue) -> None:
-    with pytest.raises(AdqlError, match="A geometry is needed"):
-        compile_query("SELECT 1 FROM mem.Shape WHERE 1 = CONTAINS(POINT(1, 1), id)", shapes)
-    with pytest.raises(AdqlError, match="FK4 is converted for constants only"):
-        compile_query("SELECT POINT('FK4', id, id) FROM mem.Shape", shapes)
-
-
-@pytest.mark.req("ADQL-8")
-@pytest.mark.parametrize(
-    "expression",
-    [
-        f"AREA(POLYGON({', '.join(['id'] * 12_000)}))",
-        f"POLYGON({', '.join(['1'] * 12_000)})",
-        "BOX(0, 0, 180, 1)",
-        "BOX(0, 0, -1, 1)",
-        "CIRCLE(0, 0, -1)",
-        "POLYGON(0, 0, 120, 0, 240, 0)",
-        "REGION('CIRCLE 1 2 3' || 'x')",
-        "CAST('1 2' AS CIRCLE)",
-        "CAST('x' AS POINT)",
-        "CAST(disc AS POLYGON)",
-        "CAST(disc AS INTEGER)",
-    ],
-)
-def test_a_shape_that_cannot_be_is_refused_in_words(shapes: Catalogue, expression: str) -> None:
-    with pytest.raises(AdqlError):
-        compile_query(f"SELECT {expression} FROM mem.Shape", shapes)
