@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.platform import ADMIN, Platform, running, wait_until
+from tests.support.platform import Platform, running
 from tests.support.trial import trial
 
 
@@ -28,6 +28,3 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def trial_data() -> Path:
     """Give the folder of real data; it lies beside the repository and is no part of it."""
     return trial()
-
-
-__all__ = ["ADMIN", "wait_until"]

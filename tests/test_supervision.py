@@ -9,8 +9,9 @@ import psutil
 import pytest
 import requests
 
-from tests.support.platform import ADMIN, Platform, wait_until
+from tests.support.platform import ADMIN, Platform
 from tests.support.tokens import token_for
+from tests.support.waiting import eventually
 
 
 def answers(platform: Platform, token: str) -> bool:
@@ -43,4 +44,4 @@ def test_a_killed_process_comes_back(platform: Platform, name: str, how: signal.
         process = platform.processes()[name]
         return process["pid"] not in {None, pid} and answers(platform, token)
 
-    wait_until(is_back, 60, f"{name} after {how.name}")
+    eventually(is_back, f"{name} is back after {how.name}")

@@ -8,36 +8,17 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import psutil
+from tests.support.platform import free_port
+from tests.support.waiting import eventually
 
 ADMIN_PASSWORD = "correct-horse-battery"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def eventually[T](question: Callable[[], T], what: str, patience: float = 30.0) -> T:
-    """Return the first true answer to a question."""
-    end = time.monotonic() + patience
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise AssertionError(f"Not within {patience} s: {what}")
-        time.sleep(0.05)
 
 
 def missing_processes() -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.platform import CERRO, ROOT, environment, free_port, wait_until
+from tests.support.platform import CERRO, ROOT, environment, free_port
 from tests.support.serving import Serving, publish_tiny, serving
+from tests.support.waiting import eventually
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def portal_process(home: Path, services_url: str, docs: Path | None = None) -> I
         return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
 
     try:
-        wait_until(ready, 60, f"cerro portal (see {log})")
+        eventually(ready, f"cerro portal answers (see {log})")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.platform import free_port, wait_until
+from tests.support.platform import free_port
 from tests.support.serving import ROWS, Serving, serving
+from tests.support.waiting import eventually
 
 from .conftest import portal_process
 
@@ -23,12 +24,12 @@ def text(page: str) -> str:
 @pytest.fixture(scope="module")
 def home(portal: str) -> str:
     # The services' first query can take longer than a visitor is kept waiting for its columns.
-    return wait_until(
+    return eventually(
         lambda: (
             page if "id, ra, dec" in (page := requests.get(f"{portal}/", timeout=10).text) else ""
         ),
+        "the example query has columns",
         30,
-        "the example query with columns",
     )
 
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 import yaml
 from pyarrow import parquet
-from services.tests.serving import Hub, Served, free_port, running, working
+from services.tests.serving import Hub, Served, running, working
 from services.tests.sky import SCHEMA, SERVICES, sky
+from tests.support.platform import free_port
 
 from cerro_services.adql import Catalogue, compile_query
 from cerro_services.config import Settings

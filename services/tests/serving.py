@@ -85,13 +85,6 @@ class Served:
         return f"{self.url}/api/tap"
 
 
-def free_port() -> int:
-    """Give a port that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 class _Telling(uvicorn.Server):
     """Tells when it listens, or has failed to."""
 

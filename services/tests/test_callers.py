@@ -6,12 +6,13 @@ import base64
 
 import httpx
 import pytest
+from tests.support.platform import free_port
 
 from cerro_services.access import UnauthorizedError, token_of
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore
 
-from .serving import Served, free_port, running
+from .serving import Served, running
 
 SECRET = "SELECT word FROM sky.Secret ORDER BY id"
 

@@ -11,13 +11,14 @@ import httpx
 import pytest
 import pyvo
 from lxml import etree
+from tests.support.platform import free_port
 
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseError, ReleaseStore
 from cerro_services.release.access import Access
 from cerro_services.release.description import Description, read_examples
 
-from .serving import Served, free_port, running
+from .serving import Served, running
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 

@@ -12,8 +12,9 @@ import httpx
 import psutil
 import pytest
 from lxml import etree
-from services.tests.serving import Served, free_port, running, working
+from services.tests.serving import Served, running, working
 from services.tests.uws.client import HEAVY, UWS, Client
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from services.tests.serving import Served, free_port, running, working
+from services.tests.serving import Served, running, working
 from services.tests.uws.client import HEAVY, Client
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as AwayError
-from services.tests.serving import Served, free_port, running, working
+from services.tests.serving import Served, running, working
 from services.tests.uws.client import HEAVY, Client
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.config import ConfigError, Settings

@@ -22,6 +22,7 @@ from lxml import etree
 from prometheus_client import REGISTRY
 from pyarrow import ipc, parquet
 from tests.support.trial import trial
+from tests.support.waiting import eventually
 
 from cerro_services.access import PUBLIC
 from cerro_services.config import Settings
@@ -169,14 +170,15 @@ def answers() -> list[Answer]:
 def settled(answer: Answer) -> int:
     """Wait until an answer goes no further; give its bytes."""
     last, since = -1, time.monotonic()
-    until = since + 60
-    while time.monotonic() < until:
+
+    def stands_still() -> bool:
+        nonlocal last, since
         if answer.bytes != last:
             last, since = answer.bytes, time.monotonic()
-        elif time.monotonic() - since > 0.4:
-            return last
-        time.sleep(0.02)
-    raise AssertionError("it never stands still")
+        return time.monotonic() - since > 0.4
+
+    eventually(stands_still, "the answer stands still")
+    return last
 
 
 @pytest.mark.req("FMT-11")
@@ -208,10 +210,7 @@ def test_a_client_that_leaves_in_the_middle_stops_its_query(served: Served) -> N
     with ask(served, QUERY=PAIRS, MAXREC="20000000") as connection:
         connection.recv(1000)
         (answer,) = [a for a in answers() if id(a) not in known]
-    until = time.monotonic() + 20
-    while not answer.closed:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    eventually(lambda: answer.closed, "the query is stopped")
     assert answer.rows.count < 5_000_000
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.support.platform import free_port
 
 from cerro_services.config import Settings
 from cerro_services.parameters import Parameters, Part
@@ -18,7 +19,7 @@ from cerro_services.uploads import (
     receive,
 )
 
-from .serving import Served, free_port, running
+from .serving import Served, running
 
 
 @pytest.mark.req("UPL-5")

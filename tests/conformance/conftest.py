@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,7 @@ import pytest
 from tests.conformance.schemas import Schemas
 from tests.conformance.survey import publish
 from tests.support.platform import CERRO, free_port
+from tests.support.waiting import eventually
 
 TOKEN = "a-token-of-vera"
 VERA = {
@@ -116,15 +116,13 @@ def stilts(*arguments: str) -> str:
 
 
 def _ready(url: str, home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and all(process.poll() is None for process in started):
-        with contextlib.suppress(httpx.HTTPError):
-            # The worker is found missing until it has said once that it is there.
-            if "no worker" not in httpx.get(url, timeout=30).text:
-                return
-        time.sleep(0.2)  # A poll of other processes' state: there is nothing here to wait on.
-    logs = [path.read_text() for path in home.glob("*.log")]
-    raise TimeoutError(f"the services did not start:\n{logs}")
+    def answers() -> bool:
+        logs = [path.read_text() for path in home.glob("*.log")]
+        assert all(process.poll() is None for process in started), f"one ended:\n{logs}"
+        # The worker is found missing until it has said once that it is there.
+        return "no worker" not in httpx.get(url, timeout=30).text
+
+    eventually(answers, f"the services answer (see the logs in {home})", 120)
 
 
 def _stopped(process: subprocess.Popen[bytes]) -> None:

@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = ("admin", "correct horse battery staple")
@@ -27,18 +28,6 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-def wait_until[T](question: Callable[[], T], seconds: float, what: str) -> T:
-    """Ask until the answer is true, and give it; fail by name when time is over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(requests.RequestException):
-            if answer := question():
-                return answer
-        # A poll of another process's state: there is nothing here to wait on.
-        time.sleep(0.1)
-    raise TimeoutError(f"{what}: not within {seconds:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ def running(home: Path, *arguments: str) -> Iterator[Platform]:
         return ready and "Cerro is ready" in log.read_text()
 
     try:
-        wait_until(answers, 420, f"the platform in {home} (see {log})")
+        eventually(answers, f"the platform in {home} answers (see {log})", 420)
         yield platform
     finally:
         process.send_signal(signal.SIGINT)

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import requests
 
-from tests.support.platform import CERRO, ROOT, environment, free_port, wait_until
+from tests.support.platform import CERRO, ROOT, environment, free_port
+from tests.support.waiting import eventually
 
 TOKEN = "token-of-ada"
 ROWS = 300
@@ -208,7 +209,7 @@ def serving(store: Path, home: Path, *, port: int | None = None) -> Iterator[Ser
 
     try:
         thread.start()
-        wait_until(ready, 60, f"cerro serve (see {log})")
+        eventually(ready, f"cerro serve answers (see {log})")
         yield Serving(url, services_url, store)
     finally:
         front.shutdown()

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 from cerro_services.engine import EngineError
 from cerro_services.engine.sparksession import Session
+from tests.support.waiting import eventually
 
 
 def main() -> int:
     """Ask for the sum of two numbers that are added by two tasks, until the answer comes."""
     url = os.environ["CERRO_SPARK_URL"]
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
+
+    def opened() -> Session | None:
         try:
-            session = Session(url)
+            return Session(url)
         except EngineError:
-            time.sleep(0.5)
-            continue
-        plan = Session.messages().Plan()
-        plan.root.sql.query = "SELECT sum(id) AS total FROM range(0, 1000, 1, 2)"
-        (batch,) = session.run(plan, "ready", lambda _: None)
-        session.close()
-        print(f"Spark answers at {url}.")
-        return 0 if batch.column(0)[0].as_py() == 499_500 else 1
-    print(f"Nothing answers at {url}.", file=sys.stderr)
-    return 1
+            return None
+
+    session = eventually(opened, f"Spark answers at {url}", 90)
+    assert session is not None
+    plan = Session.messages().Plan()
+    plan.root.sql.query = "SELECT sum(id) AS total FROM range(0, 1000, 1, 2)"
+    (batch,) = session.run(plan, "ready", lambda _: None)
+    session.close()
+    print(f"Spark answers at {url}.")
+    return 0 if batch.column(0)[0].as_py() == 499_500 else 1
 
 
 if __name__ == "__main__":

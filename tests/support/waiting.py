@@ -31,7 +31,7 @@ def eventually[T](
     """
     end = time.monotonic() + patience
     while True:
-        with contextlib.suppress(httpx.TransportError, requests.ConnectionError, requests.Timeout):
+        with contextlib.suppress(httpx.TransportError, requests.RequestException):
             if answer := question():
                 return answer
         assert time.monotonic() < end, f"Not within {patience:g} s: {what}"

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub.tests.support import Person, Platform, eventually, free_port, identify, running
+from hub.tests.support import Person, Platform, identify, running
+from tests.support.platform import free_port
+from tests.support.waiting import eventually
 
 SETTINGS = """
 hub:

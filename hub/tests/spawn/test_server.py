@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub.tests.support import ADMIN_PASSWORD, Person, Platform, eventually, identify, running
+from hub.tests.support import ADMIN_PASSWORD, Person, Platform, identify, running
+from tests.support.waiting import eventually
 
 
 class Lab:

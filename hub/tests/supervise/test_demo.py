@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hub.tests.support import eventually
+from tests.support.waiting import eventually
 
 from cerro_hub.home import Home
 from cerro_hub.supervise.demo import Demo, Step, make_steps

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hub.tests.support import ADMIN_PASSWORD, Person, Platform, eventually, running
+from hub.tests.support import ADMIN_PASSWORD, Person, Platform, running
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 

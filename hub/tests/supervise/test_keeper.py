@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hub.tests.support import eventually, free_port
+from tests.support.platform import free_port
+from tests.support.waiting import eventually
 
 from cerro_hub.home import Home
 from cerro_hub.supervise import keeper as module

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from hub.tests.support import ADMIN_PASSWORD, Person, Platform, eventually, running
+from hub.tests.support import ADMIN_PASSWORD, Person, Platform, running
+from tests.support.waiting import eventually
 
 OTHERS = ["services", "portal"]
 """What a test leaves out that is about the hub and people's servers."""

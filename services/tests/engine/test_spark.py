@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 import pytest
-from services.tests.serving import free_port, running
+from services.tests.serving import running
+from tests.support.platform import free_port
+from tests.support.waiting import eventually
 
 from cerro_services.adql import Catalogue, compile_query
 from cerro_services.config import Settings
@@ -150,8 +152,7 @@ def test_a_cancelled_query_leaves_the_cluster_free(
 
     threads = [threading.Thread(target=begin, args=(number,)) for number in range(2)]
     threads[0].start()
-    while streams[0].progress() is None:
-        threading.Event().wait(0.05)
+    eventually(lambda: streams[0].progress() is not None, "the first runs")
     # The other finds no core free, and may not have reached the cluster when it is stopped.
     threads[1].start()
     streams[0].cancel(ResourceError("Its time is over."))

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 from services.tests.faults.processes import Serving
-from services.tests.serving import Served, free_port, working
+from services.tests.serving import Served, working
 from services.tests.uws.client import Client
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

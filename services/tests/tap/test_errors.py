@@ -8,8 +8,9 @@ import httpx
 import pytest
 import pyvo
 from pyvo.dal.exceptions import DALQueryError
-from services.tests.serving import Served, free_port, running
+from services.tests.serving import Served, running
 from services.tests.tap.asking import LONG, status
+from tests.support.platform import free_port
 
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore

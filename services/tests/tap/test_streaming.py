@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from services.tests.serving import Served, free_port, running
+from services.tests.serving import Served, running
 from services.tests.tap.asking import LONG
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.config import Settings

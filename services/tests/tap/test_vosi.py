@@ -9,8 +9,9 @@ import httpx
 import pytest
 import pyvo
 from lxml import etree
-from services.tests.serving import Served, free_port, running
+from services.tests.serving import Served, running
 from services.tests.sky import ROWS
+from tests.support.platform import free_port
 
 from cerro_services.config import Settings
 from cerro_services.release import ReleaseStore
