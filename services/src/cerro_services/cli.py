@@ -31,12 +31,13 @@ def serve(
     from cerro_services.config import load
     from cerro_services.counting import prepare
     from cerro_services.errors import CerroError
-    from cerro_services.serving import serve_by, spare_pandas
+    from cerro_services.serving import serve_by, spare_drivers, spare_pandas
 
     logs.configure(log_level)
     spare_pandas()
     try:
         settings = load()
+        spare_drivers(settings)
         prepare(settings.home / "run" / "counts")
         from cerro_services.connections import BoundedProtocol, more_files
 
