@@ -65,7 +65,4 @@ def test_every_query_of_the_tutorials_is_answered(archive: Archive, trial_data: 
                 failed.append((query, infos[0].content))
             else:
                 assert parse(io.BytesIO(answer.content)).get_first_table() is not None
-    # Their own service takes this name without quotes; ADQL 2.1 reserves it (§2.1.2).
-    reserved = [query for query, why in failed if "distance is a reserved word" in why]
-    assert [failure for failure in failed if failure[0] not in reserved] == []
-    assert len(reserved) <= 1
+    assert failed == []

@@ -9,6 +9,7 @@ the query's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -93,6 +94,7 @@ class _Compiler:
         self._scans: list[Scan] = []
         self._aliases = count()
         self._columns = 0
+        self._copied: tuple[str, ...] | None = None
         self._named: dict[str, tuple[exp.Identifier, str, tuple[ResultColumn, ...]]] = {}
         self._expressions = Expressions(self._nested, resolve)
 
@@ -103,7 +105,9 @@ class _Compiler:
         if len(sql) > _LONGEST:
             raise AdqlError("The query is too long once * and the functions are written out.")
         spread(self._scans)
-        return Query(text, sql, tuple(self._scans), body.columns, body.top, body.offset)
+        scans = tuple(self._scans)
+        copied = self._copied if len(scans) == 1 else None
+        return Query(text, sql, scans, body.columns, body.top, body.offset, copied)
 
     def _with(self, tree: exp.Query) -> str:
         clause = tree.args.get("with_")
@@ -184,10 +188,9 @@ class _Compiler:
             sql += f" GROUP BY {', '.join(grouped)}"
         if having is not None:
             sql += f" HAVING {self._expressions.condition(having.this, scope)}"
-        if parent is None and not (where or group or having or order or node.args.get("distinct")):
-            lone = len(joined.sources) == 1 and joined.sources[0].scan
-            if lone and scope.group is None and node.parent is None:
-                lone.any_rows = True
+        rest = group or having or order or node.args.get("distinct")
+        if parent is None and node.parent is None and not rest and scope.group is None:
+            self._plain(joined.sources, where, values)
         limit = node.args.get("limit")
         return _Body(
             sql + order,
@@ -195,6 +198,18 @@ class _Compiler:
             None if limit is None else int(limit.expression.this),
             _offset(node),
         )
+
+    def _plain(
+        self, sources: Sequence[Source], where: exp.Where | None, values: Sequence[Value]
+    ) -> None:
+        """Note what an engine may make use of in a query of one table without aggregates."""
+        lone = sources[0].scan if len(sources) == 1 else None
+        if lone is None:
+            return
+        lone.any_rows = where is None
+        by_key = where is not None and isinstance(where.this, exp.EQ | exp.In) and lone.equals
+        if (lone.any_rows or by_key) and all(value.origin is not None for value in values):
+            self._copied = tuple(value.origin[1] for value in values if value.origin)
 
     def _items(
         self, items: list[tuple[exp.Expr, exp.Identifier | None]], scope: Scope

@@ -18,6 +18,8 @@ from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.grammar import check_tree
 from cerro_services.adql.hints import hint
 from cerro_services.adql.lexis import check_tokens
+from cerro_services.adql.neighbours import check_neighbours
+from cerro_services.adql.rewriting import rewritten
 
 _WORDS: dict[str, TokenType] = {
     "ALL": TokenType.ALL,
@@ -166,7 +168,7 @@ def parse(text: str) -> exp.Query:
     try:
         stream = tokenize(text)
         check_tokens(stream)
-        stream = _with_constructors(stream)
+        written, stream = stream, rewritten(stream)
         try:
             statements = _DIALECT.parser().parse(stream, text)
         except ParseError as error:
@@ -174,7 +176,9 @@ def parse(text: str) -> exp.Query:
         if len(statements) != 1 or statements[0] is None:
             raise AdqlError("A query is one SELECT.")
         tree = statements[0]
+        _raise_with(tree)
         check_tree(tree, stream)
+        check_neighbours(written)
     except AdqlError as error:
         raise error.located(text) from None
     except RecursionError:
@@ -183,6 +187,14 @@ def parse(text: str) -> exp.Query:
         ) from None
     assert isinstance(tree, exp.Query)
     return tree
+
+
+def _raise_with(tree: exp.Expr) -> None:
+    """Put WITH at the root of the tree: of `WITH … (SELECT …)` sqlglot puts it inside."""
+    clause = tree.find(exp.With)
+    if clause is not None and clause.parent is not tree:
+        clause.pop()
+        tree.set("with_", clause)
 
 
 def _located(error: ParseError, stream: list[Token]) -> AdqlError:
@@ -199,16 +211,3 @@ def _located(error: ParseError, stream: list[Token]) -> AdqlError:
                 message = f"{token.text!r} has no place here."
             return AdqlError(message, (token.start, token.end))
     return AdqlError("The query cannot be read as ADQL.")
-
-
-def _with_constructors(stream: list[Token]) -> list[Token]:
-    """Read TIMESTAMP('…') as TIMESTAMP '…'."""
-    if not any(token.token_type == TokenType.TIMESTAMP for token in stream):
-        return stream
-    kinds = [token.token_type for token in stream]
-    call = [TokenType.TIMESTAMP, TokenType.L_PAREN, TokenType.STRING, TokenType.R_PAREN]
-    dropped = set()
-    for at in range(len(kinds) - 3):
-        if kinds[at : at + 4] == call:
-            dropped |= {at + 1, at + 3}
-    return [token for at, token in enumerate(stream) if at not in dropped]

@@ -28,6 +28,7 @@ _CASTS = frozenset(
         exp.DType.CHAR, exp.DType.VARCHAR, exp.DType.TIMESTAMP, exp.DType.BOOLEAN,
     }
 )  # fmt: skip
+_TEXTS = frozenset({exp.DType.CHAR, exp.DType.VARCHAR})
 _BINARY = {"this", "expression"}
 _SETOP = {"this", "expression", "distinct", "with_", "order", "offset"}
 _PREDICATES = (
@@ -115,7 +116,7 @@ def check_tree(tree: exp.Expr, stream: list[Token]) -> None:
         At the first node at fault.
     """
     if not isinstance(tree, exp.Query):
-        raise AdqlError("A query begins with SELECT or WITH.")
+        raise AdqlError("A query begins with SELECT or WITH.", (stream[0].start, stream[0].end))
     strings = {token.start for token in stream if token.token_type == TokenType.STRING}
     for node in tree.walk():
         if isinstance(node, exp.Identifier) and node.meta.get("start") in strings:
@@ -157,8 +158,6 @@ def _check_node(node: exp.Expr) -> None:
                 raise AdqlError("A SELECT needs a FROM clause.", span_of(node))
             if not node.expressions:
                 raise AdqlError("SELECT needs a list of columns, or *.", span_of(node))
-        case exp.With() if node.parent is not None and node.parent.parent is not None:
-            raise AdqlError("WITH stands only at the beginning of a query.", span_of(node))
         case exp.Limit() | exp.Offset():
             name = "TOP" if isinstance(node, exp.Limit) else "OFFSET"
             count = node.expression
@@ -239,12 +238,17 @@ def _check_cast(node: exp.Cast) -> None:
     if target.this not in _CASTS and kind not in GEOMETRIES:
         raise AdqlError(
             "CAST knows SMALLINT, INTEGER, BIGINT, REAL, DOUBLE PRECISION, CHAR, VARCHAR, "
-            "TIMESTAMP, POINT, CIRCLE and POLYGON.",
+            "TIMESTAMP, BOOLEAN, POINT, CIRCLE and POLYGON.",
             span_of(node),
         )
-    for length in target.expressions:
-        if not (length.name.isdigit() and int(length.name) < 2**31):
-            raise AdqlError("The length of a string is a whole number below 2**31.", span_of(node))
+    lengths = target.expressions
+    if lengths and (target.this not in _TEXTS or len(lengths) > 1):
+        raise AdqlError("Only CHAR and VARCHAR have a length: VARCHAR(20).", span_of(node))
+    for length in lengths:
+        if not (length.name.isdigit() and 0 < int(length.name) < 2**31):
+            raise AdqlError(
+                "The length of a string is a whole number from 1 on, below 2**31.", span_of(node)
+            )
 
 
 def _conditions(node: exp.Expr) -> Iterator[exp.Expr]:

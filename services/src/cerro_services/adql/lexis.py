@@ -9,6 +9,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
 from cerro_services.adql.hints import SIGNS, WORDS, hint
+from cerro_services.adql.leniences import lenient
 from cerro_services.adql.words import GEOMETRIES, GRAMMAR, RESERVED, TYPES
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -78,6 +79,7 @@ def check_tokens(stream: list[Token]) -> None:
             "Upload long lists as a table and join it."
         )
     _check_order(stream)
+    names, types = lenient(stream), _types(stream)
     around = zip([None, *stream[:-1]], stream, [*stream[1:], None], strict=True)
     for at, (before, token, after) in enumerate(around):
         span = (token.start, token.end)
@@ -87,6 +89,8 @@ def check_tokens(stream: list[Token]) -> None:
         if kind == TokenType.FROM and (before is None or before.token_type == TokenType.L_PAREN):
             # DuckDB and sqlglot take FROM without SELECT.
             raise AdqlError("FROM needs SELECT before it.", span)
+        if kind == TokenType.WITH and before is not None:
+            raise AdqlError("WITH stands only at the beginning of a query.", span)
         _check_neighbour(token, after)
         if kind == TokenType.IDENTIFIER:
             if token.end - token.start < len(token.text) + 1:
@@ -122,12 +126,12 @@ def check_tokens(stream: list[Token]) -> None:
             span = (stream[place].start, stream[place].end)
             raise AdqlError(said or f"{token.text} has no place here.", span)
         is_function = after is not None and after.token_type == TokenType.L_PAREN
-        is_type = word in GEOMETRIES and before is not None and before.token_type == TokenType.ALIAS
-        is_type = is_type or (word in TYPES and _is_type(before, token, after))
+        is_type = at in types and word in TYPES | GEOMETRIES
         for part in word.split():
             if part in RESERVED and not (
                 part in GRAMMAR
                 or is_type
+                or at in names
                 or (is_function and part not in WORDS and part not in TYPES)
             ):
                 if part in WORDS:
@@ -182,20 +186,27 @@ def _check_neighbour(token: Token, after: Token | None) -> None:
         )
 
 
-def _is_type(before: Token | None, token: Token, after: Token | None) -> bool:
-    """Whether the name of a type stands where one does: CAST(x AS INTEGER), TIMESTAMP '…'."""
-    if after is None:
-        return False
-    if token.token_type == TokenType.TIMESTAMP and after.token_type in {
-        TokenType.STRING,
-        TokenType.L_PAREN,
-    }:
-        return True
-    return (
-        before is not None
-        and before.token_type == TokenType.ALIAS
-        and after.token_type in {TokenType.L_PAREN, TokenType.R_PAREN}
-    )
+def _types(stream: list[Token]) -> frozenset[int]:
+    """Give the places of types: CAST(x AS INTEGER), TIMESTAMP '…'."""
+    found, casts = set(), [False]
+    for at, token in enumerate(stream):
+        before = stream[at - 1] if at else None
+        after = stream[at + 1].token_type if at + 1 < len(stream) else None
+        if token.token_type == TokenType.L_PAREN:
+            casts.append(before is not None and before.text.upper() == "CAST")
+        elif token.token_type == TokenType.R_PAREN:
+            casts = casts[:-1] or [False]
+        elif (
+            token.token_type == TokenType.TIMESTAMP
+            and after in {TokenType.STRING, TokenType.L_PAREN}
+        ) or (
+            casts[-1]
+            and before is not None
+            and before.token_type == TokenType.ALIAS
+            and after in {TokenType.L_PAREN, TokenType.R_PAREN}
+        ):
+            found.add(at)
+    return frozenset(found)
 
 
 def _check_sign(before: Token | None, token: Token, after: Token | None) -> None:

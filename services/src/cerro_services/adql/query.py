@@ -79,6 +79,9 @@ class Query:
         The rows that TOP asks for; None if the query does not limit them.
     offset
         The rows that OFFSET passes over.
+    copied
+        The stored columns that it gives, where its rows are those of its one scan that have the
+        values of a key, or any; None if something is computed.
     """
 
     adql: str
@@ -87,6 +90,7 @@ class Query:
     columns: tuple[ResultColumn, ...]
     top: int | None = None
     offset: int = 0
+    copied: tuple[str, ...] | None = None
 
     def needed(self, limit: int | None) -> int | None:
         """Give how many rows must be found to answer; None if all.
@@ -134,4 +138,4 @@ class Query:
         inner = f"{self.template} LIMIT {min(counts):d} OFFSET {self.offset:d}"
         template = f"SELECT count(*) AS c0 FROM ({inner})"
         columns = (ResultColumn("count", "long"),)
-        return replace(self, template=template, columns=columns, top=None, offset=0)
+        return replace(self, template=template, columns=columns, top=None, offset=0, copied=None)
