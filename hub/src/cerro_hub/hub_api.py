@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 from cerro_hub.errors import HubUnavailableError
+from cerro_hub.tries import tries
 
 
 class HubApi:
@@ -55,10 +55,10 @@ class HubApi:
             The hub does not answer, or the server did not stop.
         """
         self._call("DELETE", f"/users/{name}/server")
-        for _ in range(50):
+        # The hub refuses while the server stops, and does not tell when it has.
+        for _ in tries([0.2] * 49):
             if self._call("DELETE", f"/users/{name}") is not False:
                 return
-            time.sleep(0.2)
         raise HubUnavailableError(f"The server of {name} does not stop. Try again in a minute.")
 
     def _call(self, method: str, path: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from cerro_hub.tries import tries
 
 PAUSES = (0.5, 1, 2, 4, 8, 16, 30, 60)
 """How long to wait before each further try [s]: the services may be restarting."""
@@ -24,7 +25,7 @@ def fetch_discovery(runtime: Path) -> bool:
         f"{os.environ['REPERTOIRE_BASE_URL']}/discovery",
         headers={"Authorization": f"Bearer {os.environ['CERRO_TOKEN']}"},
     )
-    for pause in (*PAUSES, None):
+    for _ in tries(PAUSES):
         try:
             with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
                 document = response.read()
@@ -34,8 +35,6 @@ def fetch_discovery(runtime: Path) -> bool:
             new.write_bytes(document)
             new.replace(folder / "v1.json")
         except (urllib.error.URLError, OSError):
-            if pause:
-                time.sleep(pause)
-        else:
-            return True
+            continue
+        return True
     return False

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import psutil
 
@@ -28,6 +31,42 @@ def created(pid: int) -> float:
         return psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return 0.0
+
+
+def ends_within(patience: float, pid: int, runs: Callable[[], bool]) -> bool:
+    """Wait until a process has ended, whoever started it; return whether it has.
+
+    psutil's own wait goes on for a process that has ended and whose parent has not yet asked how,
+    and takes the exit code of a child away from whoever waits for that.
+
+    Parameters
+    ----------
+    patience : float
+        How long to wait [s].
+    pid : int
+        The process.
+    runs : callable
+        Tells whether the pid is still that of the process that is meant.
+    """
+    try:
+        ending = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (AttributeError, OSError):
+        # A kernel without pidfds, or a container that forbids them: there is nothing to wait on.
+        deadline = time.monotonic() + patience
+        while runs() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return not runs()
+    try:
+        # Only now, for until it was opened the pid may have gone to another process.
+        if not runs():
+            return True
+        poll = select.poll()
+        poll.register(ending, select.POLLIN)
+        return bool(poll.poll(max(patience, 0.0) * 1000))
+    finally:
+        os.close(ending)
 
 
 def lab_processes(platform: str, user: str | None = None) -> Iterator[psutil.Process]:
@@ -92,16 +131,13 @@ def end(processes: list[psutil.Process], patience: float) -> None:
 
 
 def _wait(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
-    """Wait until the processes have ended; return those that have not.
-
-    psutil's own wait would go on for a process that has ended and whose parent has not yet asked.
-    """
+    """Wait until the processes have ended; return those that have not."""
     deadline = time.monotonic() + patience
-    while left := [process for process in processes if _runs(process)]:
-        if time.monotonic() > deadline:
-            return left
-        time.sleep(0.02)
-    return []
+    return [
+        process
+        for process in processes
+        if not ends_within(deadline - time.monotonic(), process.pid, partial(_runs, process))
+    ]
 
 
 def _runs(process: psutil.Process) -> bool:

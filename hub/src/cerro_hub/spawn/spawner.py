@@ -99,6 +99,8 @@ class CerroSpawner(LocalProcessSpawner):
         self.env_keep = KEPT
         self._created = 0.0
         self._stages: list[str] = []
+        self._said = asyncio.Event()
+        """Set, and replaced, with each stage: several pages may wait for the next one."""
 
     # ---- where things lie ----------------------------------------------------
     @property
@@ -250,6 +252,7 @@ class CerroSpawner(LocalProcessSpawner):
                             return
                 except (ClientError, TimeoutError):
                     pass
+                # An address where nobody listens yet: there is nothing to wait on.
                 await asyncio.sleep(0.05)
 
     def _last_words(self) -> str:
@@ -294,12 +297,15 @@ class CerroSpawner(LocalProcessSpawner):
     # ---- progress ------------------------------------------------------------
     def _say(self, message: str) -> None:
         self._stages.append(message)
+        self._said.set()
+        self._said = asyncio.Event()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what has been done so far, as it happens, for the page that waits."""
         shown = 0
         while True:
+            said = self._said
             for message in self._stages[shown:]:
                 shown += 1
                 yield {"progress": min(10 + 14 * shown, 95), "message": message}
-            await asyncio.sleep(0.1)
+            await said.wait()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cerro_hub.spawn.processes import alive, created
+from cerro_hub.spawn.processes import alive, created, ends_within
 from cerro_hub.supervise.plan import ProcessSpec
 from cerro_hub.supervise.reasons import explain
 from cerro_hub.supervise.state import Board, ProcessState
@@ -202,9 +202,7 @@ class Keeper(threading.Thread):
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, sig)
-            end = time.monotonic() + wait
-            while self._code() is None and time.monotonic() < end:
-                time.sleep(0.05)
+            ends_within(wait, self._pid, lambda: self._code() is None)
 
     def _trim_log(self) -> None:
         if self._log.exists() and self._log.stat().st_size > LARGEST_LOG:

@@ -20,7 +20,7 @@ from cerro_hub.home import NEEDED_BYTES, Home
 from cerro_hub.secrets import read_or_make
 from cerro_hub.settings import HubSettings
 from cerro_hub.spawn.machine_accounts import obstacle
-from cerro_hub.spawn.processes import MARK, end_labs
+from cerro_hub.spawn.processes import MARK, end_labs, ends_within
 from cerro_hub.supervise import ports
 from cerro_hub.supervise.first_start import make_admin, remove_strangers
 from cerro_hub.supervise.front_door import restore_routes
@@ -159,9 +159,7 @@ class Platform:
         front = former.processes.get("proxy")
         if front and front.runs:
             os.kill(front.pid, signal.SIGTERM)
-            end = time.monotonic() + 5
-            while front.runs and time.monotonic() < end:
-                time.sleep(0.05)
+            ends_within(5.0, front.pid, lambda: front.runs)
 
     def _launch(self, plan: list[ProcessSpec]) -> None:
         """Start the front door, then the others side by side, the culler when they are up."""

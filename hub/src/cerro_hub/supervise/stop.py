@@ -12,7 +12,7 @@ import psutil
 
 from cerro_hub.errors import HubError
 from cerro_hub.home import Home
-from cerro_hub.spawn.processes import end, end_labs
+from cerro_hub.spawn.processes import end, end_labs, ends_within
 from cerro_hub.supervise.state import read_state, state_file
 
 PATIENCE = 40.0
@@ -40,11 +40,8 @@ def stop_platform(home: Home) -> str:
                 f"The platform (pid {state.pid}) belongs to another account. "
                 "Run `cerro down` as that one."
             ) from error
-        deadline = time.monotonic() + PATIENCE
-        while state.supervised:
-            if time.monotonic() > deadline:
-                raise HubError(f"`cerro up` (pid {state.pid}) does not stop; see {home.logs}.")
-            time.sleep(0.1)
+        if not ends_within(PATIENCE, state.pid, lambda: state.supervised):
+            raise HubError(f"`cerro up` (pid {state.pid}) does not stop; see {home.logs}.")
         return f"Stopped the platform at {state.address}."
     left = state.leftovers
     if not left:
