@@ -6,12 +6,13 @@ The environment (``CERRO_…``) goes before the file, the file before what stand
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from cerro_services.errors import CerroError
+from cerro_services.objects.bucket import check_url, is_bucket
 from cerro_services.quotas import parsed
 
 
@@ -35,7 +37,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CERRO_", extra="forbid", frozen=True)
 
     home: Path = Field(Path(".cerro"), description="The platform's folder.")
-    releases: Path = Field(Path(), description="The release store; by default releases/ in home.")
+    releases: Path | None = Field(
+        None,
+        description="Where releases lie: a folder, s3://bucket/prefix, or several with commas "
+        "between them; by default releases/ in home.",
+    )
+    buckets: tuple[str, ...] = Field((), description="Those of the releases that lie in buckets.")
+    cache: Path = Field(
+        Path(),
+        description="Folder for what is needed of buckets; by default services/cache/ in home. "
+        "Processes of one machine share it.",
+    )
+    cache_size: str = Field("20GB", description="Disk that it may take.")
+    bucket_seconds: float = Field(
+        15.0, gt=0, description="Seconds until a new version in a bucket is noticed."
+    )
     external_url: str = Field(
         "http://127.0.0.1:8000/", description="The platform's address as users see it."
     )
@@ -182,7 +198,8 @@ class Settings(BaseSettings):
     @classmethod
     def _place(cls, values: dict[str, Any]) -> dict[str, Any]:
         home = Path(values.get("home") or ".cerro")
-        values.setdefault("releases", home / "releases")
+        values |= _places(values.get("releases") or home / "releases", values.get("buckets") or ())
+        values.setdefault("cache", home / "services" / "cache")
         if values.get("spill") is None:
             values["spill"] = home / "run" / "spill"
         if values.get("usertables") is None:
@@ -197,6 +214,19 @@ class Settings(BaseSettings):
         if "external_url" in values:
             values["external_url"] = str(values["external_url"]).rstrip("/") + "/"
         return values
+
+    @field_validator("buckets")
+    @classmethod
+    def _addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for url in given:
+            check_url(url)
+        return given
+
+    @field_validator("cache_size")
+    @classmethod
+    def _size(cls, given: str) -> str:
+        TypeAdapter(ByteSize).validate_python(given)
+        return given
 
     @field_validator("quotas")
     @classmethod
@@ -219,6 +249,18 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The platform's address without a slash at the end."""
         return self.external_url.rstrip("/")
+
+
+def _places(releases: object, buckets: Iterable[str]) -> dict[str, object]:
+    """Tell the folder of releases from the buckets among several places."""
+    if not isinstance(releases, str):
+        return {"releases": releases, "buckets": tuple(buckets)}
+    places = [place for part in releases.split(",") if (place := part.strip())]
+    folders = [place for place in places if not is_bucket(place)]
+    if len(folders) > 1:
+        raise ValueError("one folder and any number of s3://bucket/prefix")
+    found = dict.fromkeys((*buckets, *filter(is_bucket, places)))
+    return {"releases": Path(folders[0]) if folders else None, "buckets": tuple(found)}
 
 
 class _FileSource(EnvSettingsSource):

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import httpx
+from pydantic import ByteSize, TypeAdapter
 from sqlalchemy import Engine as Database
 
 from cerro_services.access import Callers
@@ -19,7 +20,7 @@ from cerro_services.config import Settings
 from cerro_services.database import connect
 from cerro_services.engine import DuckDBEngine, Engine, Limits
 from cerro_services.quotas import Quotas
-from cerro_services.release import ReleaseStore
+from cerro_services.release.stores import Stores, stores
 from cerro_services.slots import Slots
 
 
@@ -52,7 +53,7 @@ class Context:
     """
 
     settings: Settings
-    store: ReleaseStore
+    store: Stores
     engine: Engine
     callers: Callers
     workers: ThreadPoolExecutor
@@ -70,13 +71,21 @@ class Context:
             spill.mkdir(parents=True, exist_ok=True)
             # What spills may be of a restricted release.
             spill.chmod(0o700)
-        settings.releases.mkdir(parents=True, exist_ok=True)
+        if settings.releases is not None:
+            settings.releases.mkdir(parents=True, exist_ok=True)
+        store = stores(
+            settings.releases,
+            settings.buckets,
+            settings.cache,
+            TypeAdapter(ByteSize).validate_python(settings.cache_size),
+            settings.bucket_seconds,
+        )
         quotas = quotas_of(settings)
         client = httpx.AsyncClient(timeout=5.0, trust_env=False)
         return cls(
             settings,
-            ReleaseStore(settings.releases),
-            _engine(settings),
+            store,
+            _engine(settings, store),
             Callers(settings.hub_api_url, client, settings.token_cache),
             _Workers(settings.concurrent_queries + 8, thread_name_prefix="query"),
             client,
@@ -99,6 +108,7 @@ class Context:
 
     async def close(self) -> None:
         """Stop what runs and give everything back."""
+        self.store.close()
         self.engine.close()
         await self.client.aclose()
         self.database.dispose()
@@ -111,27 +121,31 @@ def quotas_of(settings: Settings) -> Quotas:
     return Quotas(settings.quotas, ceilings)
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, store: Stores) -> Engine:
     """Make what runs queries."""
     limits = Limits(settings.memory, settings.threads, settings.spill, settings.spill_size)
-    near = DuckDBEngine(_folders(settings), limits)
+    near = DuckDBEngine(_folders(settings, store), limits)
     if settings.engine == "duckdb":
         return near
     from cerro_services.engine.spark import SparkEngine
     from cerro_services.engine.tiered import TieredEngine
 
     far = SparkEngine(
-        str(settings.spark_url), settings.releases, settings.spark_releases, settings.spark_cores
+        str(settings.spark_url),
+        settings.releases or settings.home / "releases",
+        settings.spark_releases,
+        settings.spark_cores,
+        [mirror.root for mirror in store.mirrors],
     )
     return TieredEngine(near, far, settings.spark_from)
 
 
-def _folders(settings: Settings) -> list[Path]:
+def _folders(settings: Settings, store: Stores) -> list[Path]:
     """Give the folders whose Parquet queries may read: releases, and what users brought."""
     brought = [f for f in (settings.uploads, settings.usertables, settings.job_files) if f]
     for folder in brought:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return [settings.releases, *brought]
+    return [*store.roots, *brought]
 
 
 class _Workers(ThreadPoolExecutor):

@@ -13,10 +13,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 
 from cerro_services.counting import FOLDER
-from cerro_services.release import ReleaseStore
+from cerro_services.release.stores import Stores
 
 
-def router(store: ReleaseStore, gauges: Iterable[Callable[[], Metric]] = ()) -> APIRouter:
+def router(store: Stores, gauges: Iterable[Callable[[], Metric]] = ()) -> APIRouter:
     """Make the route. The front door does not lead to it.
 
     Parameters
@@ -59,7 +59,7 @@ class _Gauges(Collector):
             yield measure()
 
 
-def _releases(store: ReleaseStore) -> Metric:
+def _releases(store: Stores) -> Metric:
     # Whoever asks has shown no token: what the public may not see is not told.
     rows = GaugeMetricFamily(
         "cerro_release_rows",

@@ -15,11 +15,11 @@ import logging
 import shutil
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -35,13 +35,18 @@ from cerro_services.engine.base import (
     ResourceError,
     Stream,
 )
+from cerro_services.engine.fetched import opened
 from cerro_services.engine.functions import register
 from cerro_services.engine.mapped import Files
-from cerro_services.engine.picking import Picker
-from cerro_services.engine.reading import Reading, plan
+from cerro_services.engine.picking import Picker, copied
+from cerro_services.engine.reading import REMOTE, Reading, plan
 from cerro_services.engine.spill import own_spill
 from cerro_services.errors import CerroError
+from cerro_services.objects import BucketError, CachedPath
 from cerro_services.release import Catalog
+
+if TYPE_CHECKING:
+    from cerro_services.engine.remote import RemoteScans
 
 log = logging.getLogger(__name__)
 # Of few rows, the copy costs less than planning the query twice.
@@ -93,23 +98,52 @@ class DuckDBEngine:
 
     def __init__(self, releases: Sequence[Path], limits: Limits | None = None) -> None:
         limits = limits or Limits()
+        mirrors = [folder for folder in releases if isinstance(folder, CachedPath)]
+        self._remote = _remote(mirrors) if mirrors else None
         folders = [f"{folder.resolve()}/" for folder in releases]
+        folders += [f"{REMOTE}://{mirror}/" for mirror in mirrors]
         self._threads = limits.threads
-        self._files = Files()
+        self._files = Files(opened)
         self._picker = Picker(self._files)
         spills = [own_spill(limits.spill) for _ in range(2)]
         self._spills = [folder for folder in spills if folder is not None]
         self._wide = _locked(
-            folders, limits.memory, limits.threads, replace(limits, spill=spills[0])
+            folders, limits.memory, limits.threads, replace(limits, spill=spills[0]), self._remote
         )
-        self._little = _locked(folders, _LITTLE_MEMORY, 1, replace(limits, spill=spills[1]))
+        self._little = _locked(
+            folders, _LITTLE_MEMORY, 1, replace(limits, spill=spills[1]), self._remote
+        )
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
         """Give the rows of a query; see `cerro_services.engine.base.Engine.stream`."""
         return _DuckDBStream(self, query, limit)
 
-    def prepare(self, query: Query, limit: int | None) -> tuple[Any, str, bool]:
+    def pick(self, query: Query, limit: int | None) -> dict[int, pa.Table]:
+        """Pick the rows of those scans that ask for few, by number of the scan."""
+        return self._picker.pick(query.scans, query.needed(limit))
+
+    def prepare(
+        self,
+        query: Query,
+        limit: int | None,
+        picked: Mapping[int, pa.Table],
+        held: ExitStack,
+        stopped: Callable[[], bool],
+    ) -> tuple[Any, str, bool]:
         """Find out what a query reads, and where it runs best.
+
+        Parameters
+        ----------
+        query
+            The query.
+        limit
+            Number of rows to stop after.
+        picked
+            The rows of its scans that were picked.
+        held
+            Takes what must be given back when its rows are no longer read.
+        stopped
+            Whether the query was stopped.
 
         Returns
         -------
@@ -118,7 +152,6 @@ class DuckDBEngine:
             that they may be held.
         """
         needed = query.needed(limit)
-        picked = self._picker.pick(query.scans, needed)
         readings = [
             Reading(f"m{scan.number}", picked[scan.number].num_rows, picked[scan.number])
             if scan.number in picked
@@ -128,6 +161,8 @@ class DuckDBEngine:
         for scan, reading in zip(query.scans, readings, strict=True):
             if isinstance(scan.table.stored, Catalog):
                 self._files.check(scan.table.stored, reading.paths)
+        if self._remote is not None:
+            readings = [self._remote.scan(reading, held, stopped) for reading in readings]
         little = sum(reading.rows for reading in readings) <= _LITTLE
         cursor = (self._little if little else self._wide).cursor()
         if not little:
@@ -186,12 +221,20 @@ class _DuckDBStream:
         self._cursor: Any = None
         self._reader: pa.RecordBatchReader | None = None
         self._reason: CerroError | None = None
+        self._held = ExitStack()
         self._closed = False
         self._lock = threading.Lock()
 
     def begin(self) -> pa.Schema:
         with self._failures():
-            cursor, sql, small = self._engine.prepare(self._query, self._limit)
+            picked = self._engine.pick(self._query, self._limit)
+            rows = copied(self._query, picked, self._limit)
+            if rows is not None:
+                self._reader = rows.to_reader(BATCH_ROWS)
+                return self._reader.schema
+            cursor, sql, small = self._engine.prepare(
+                self._query, self._limit, picked, self._held, lambda: self._reason is not None
+            )
             with self._lock:
                 self._cursor = cursor
             statements = cursor.extract_statements(sql)
@@ -238,6 +281,7 @@ class _DuckDBStream:
             self._reader.close()
         if self._cursor is not None:
             self._cursor.close()
+        self._held.close()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -252,10 +296,20 @@ class _DuckDBStream:
             raise _explained(error, self._query) from error
 
 
-def _locked(folders: Sequence[str], memory: str, threads: int, limits: Limits) -> Any:
+def _remote(mirrors: Sequence[CachedPath]) -> RemoteScans:
+    from cerro_services.engine.remote import RemoteScans
+
+    return RemoteScans(mirrors)
+
+
+def _locked(
+    folders: Sequence[str], memory: str, threads: int, limits: Limits, remote: RemoteScans | None
+) -> Any:
     """Open a database that reaches nothing but Parquet below some folders."""
     connection = duckdb.connect(":memory:")
     register(connection)
+    if remote is not None:
+        connection.register_filesystem(remote)
     settings = [
         f"SET GLOBAL threads = {threads:d}",
         f"SET GLOBAL memory_limit = {literal(memory)}",
@@ -314,6 +368,11 @@ def _explained(error: Exception, query: Query) -> CerroError:
         )
     tables = _unreadable(str(error), query)
     log.error("query failed on %s: %s (%r)", tables, error, query.adql)
+    if isinstance(error, BucketError) or "BucketError" in str(error):
+        return EngineError(
+            f"The data of {tables} could not be read from the object store that holds them. Try "
+            "again in a minute; the operator finds the reason in the log."
+        )
     return EngineError(
         f"The data of {tables} could not be read. The operator finds the reason in the log."
     )
@@ -325,9 +384,13 @@ def _unreadable(text: str, query: Query) -> str:
     named = {
         scan.table.name
         for scan in query.scans
-        if isinstance(scan.table.stored, Catalog) and str(scan.table.stored.root) in text
+        if isinstance(scan.table.stored, Catalog) and _place(scan.table.stored.root) in text
     }
     return ", ".join(sorted(named or names))
+
+
+def _place(folder: Path) -> str:
+    return f"{folder.place if isinstance(folder, CachedPath) else folder}/"
 
 
 def _without_names(text: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cerro_services.objects import CachedPath
 from cerro_services.release.hats import Catalog
 from cerro_services.release.layout import PAGES
 
@@ -69,6 +70,26 @@ class Spans:
     rows: int
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where a column lies in each row group of a file.
+
+    Parameters
+    ----------
+    begins, ends
+        Offset of its chunk in the file.
+    values
+        Offset of its first value; -1 where they are encoded.
+    dtype
+        Type of its values, where they are not.
+    """
+
+    begins: Integers
+    ends: Integers
+    values: Integers
+    dtype: np.dtype[Any]
+
+
 class MappedFile:
     """One Parquet file, mapped into memory.
 
@@ -90,10 +111,12 @@ class MappedFile:
         groups = range(self.meta.num_row_groups)
         self.sizes = np.array([self.meta.row_group(g).num_rows for g in groups], np.int64)
         self._paged = (schema.metadata or {}).get(PAGES) == b"one"
-        self._places: dict[str, tuple[Integers, np.dtype[Any]] | None] = {}
+        self._places: dict[str, _Places] = {}
         with path.open("rb") as file:
             self.stamp = _stamp(path)
             self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # What is needed is known before it is touched; what lies around it need not be read.
+        self._pages.madvise(mmap.MADV_RANDOM)
         self._map = np.frombuffer(self._pages, np.uint8)
         self.lows, self.highs = self._bounds()
 
@@ -124,8 +147,7 @@ class MappedFile:
 
     def is_searchable(self) -> bool:
         """Whether rows can be found by the sorted column."""
-        place = self._place(self.sorted_by)
-        return place is not None and bool((place[0] >= 0).all())
+        return bool(len(self.lows)) and bool((self._place(self.sorted_by).values >= 0).all())
 
     def find(self, ranges: Integers) -> Spans:
         """Find the rows whose value of the sorted column lies in some ranges.
@@ -139,7 +161,10 @@ class MappedFile:
         firsts = np.searchsorted(hi, self.lows, side="right")
         lasts = np.searchsorted(lo, self.highs, side="right")
         groups, starts, stops, total = [], [], [], 0
-        for group in np.flatnonzero(firsts < lasts).tolist():
+        touched = np.flatnonzero(firsts < lasts).tolist()
+        place = self._place(self.sorted_by)
+        self._fetch([(int(place.begins[g]), int(place.ends[g])) for g in touched])
+        for group in touched:
             first, last = firsts[group], lasts[group]
             values = self.values(self.sorted_by, group)
             if last - first == 1 and lo[first] <= values[0] and hi[first] > values[-1]:
@@ -159,23 +184,21 @@ class MappedFile:
     def values(self, column: str, group: int) -> npt.NDArray[Any]:
         """Give the values of a mapped column in a row group, in place."""
         place = self._place(column)
-        assert place is not None
-        offset, dtype = int(place[0][group]), place[1]
+        offset, dtype = int(place.values[group]), place.dtype
         return self._map[offset : offset + int(self.sizes[group]) * dtype.itemsize].view(dtype)
 
     def is_mapped(self, column: str, groups: Sequence[int]) -> bool:
         """Whether a column of some row groups can be taken without decoding."""
-        place = self._place(column)
-        if place is None:
-            return False
+        values = self._place(column).values
         if len(groups) == 1:
-            return bool(place[0][groups[0]] >= 0)
-        return bool((place[0][list(groups)] >= 0).all())
+            return bool(values[groups[0]] >= 0)
+        return bool((values[list(groups)] >= 0).all())
 
     def take(self, spans: Spans, columns: Sequence[str]) -> pa.Table:
         """Give some columns of some rows, in their order in the file."""
         plain = [name for name in columns if self.is_mapped(name, spans.groups)]
         rest = [name for name in columns if name not in plain]
+        self._fetch(self._parts(spans, plain, rest))
         pieces: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in plain}
         picked: list[Integers] = []
         before = 0
@@ -203,16 +226,38 @@ class MappedFile:
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
         return pa.table([arrays[name] for name in columns], schema)
 
+    def _parts(
+        self, spans: Spans, plain: Sequence[str], rest: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Give the parts of the file that hold some columns of some rows."""
+        parts: list[tuple[int, int]] = []
+        for place in map(self._place, rest):
+            parts += [(int(place.begins[g]), int(place.ends[g])) for g in spans.groups]
+        for place in map(self._place, plain):
+            size = place.dtype.itemsize
+            parts += [
+                (int(place.values[g] + size * a[0]), int(place.values[g] + size * b[-1]))
+                for g, a, b in zip(spans.groups, spans.starts, spans.stops, strict=True)
+            ]
+        return parts
+
+    def _fetch(self, parts: list[tuple[int, int]]) -> None:
+        """Let the system read all that will be touched at once, not page by page."""
+        for begin, end in _merged(parts):
+            self._pages.madvise(mmap.MADV_WILLNEED, begin, end - begin)
+
     def rest(self, columns: Iterable[str], groups: Sequence[int]) -> list[str]:
         """Give the columns that must be decoded."""
         return [name for name in columns if not self.is_mapped(name, groups)]
 
     def _decode(self, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
         text = [n for n in columns if pa.types.is_string(self.schema.field(n).type)]
-        with pq.ParquetFile(self.path, metadata=self.meta, read_dictionary=text) as file:
-            return file.read_row_groups(
-                list(groups), columns=list(columns), use_threads=len(groups) * len(columns) > _MANY
-            )
+        # From the pages that are mapped: a file that is opened is copied as it is read.
+        pages = pa.BufferReader(pa.py_buffer(self._pages))
+        file = pq.ParquetFile(pages, metadata=self.meta, read_dictionary=text, pre_buffer=False)
+        return file.read_row_groups(
+            list(groups), columns=list(columns), use_threads=len(groups) * len(columns) > _MANY
+        )
 
     def _array(self, name: str, values: npt.NDArray[Any]) -> pa.Array:
         kind = self.schema.field(name).type
@@ -221,34 +266,38 @@ class MappedFile:
             return array
         return array.view(kind) if pa.types.is_timestamp(kind) else array.cast(kind)
 
-    def _place(self, column: str) -> tuple[Integers, np.dtype[Any]] | None:
-        """Give where the values of a column begin in each row group; -1 where they are encoded."""
-        if column in self._places:
-            return self._places[column]
-        found = None
-        number = self._columns.get(column)
-        kind = None if number is None else self.meta.schema.column(number).physical_type
-        if self._paged and number is not None and kind in _PHYSICAL:
-            dtype = np.dtype(_PHYSICAL[kind])
-            offsets = [self._offset(g, number, dtype) for g in range(len(self.sizes))]
-            found = np.array(offsets, np.int64), dtype
-        self._places[column] = found
+    def _place(self, column: str) -> _Places:
+        """Say where a column lies in each row group."""
+        found = self._places.get(column)
+        if found is None:
+            number = self._columns[column]
+            kind = _PHYSICAL.get(self.meta.schema.column(number).physical_type, "<u1")
+            dtype = np.dtype(kind)
+            chunks = [self._chunk(g, number, dtype) for g in range(len(self.sizes))]
+            begins, ends, values = np.array(chunks, np.int64).reshape(-1, 3).T
+            found = self._places[column] = _Places(begins, ends, values, dtype)
         return found
 
-    def _offset(self, group: int, number: int, dtype: np.dtype[Any]) -> int:
+    def _chunk(self, group: int, number: int, dtype: np.dtype[Any]) -> tuple[int, int, int]:
+        """Give where a column chunk begins, ends, and has its values; -1 if these are encoded."""
         chunk = self.meta.row_group(group).column(number)
+        begin = chunk.data_page_offset
+        if chunk.has_dictionary_page:
+            begin = min(begin, chunk.dictionary_page_offset)
+        end = begin + chunk.total_compressed_size
+        if not self._paged or dtype.itemsize == 1:
+            return begin, end, -1
         known = chunk.statistics
-        size = int(self.sizes[group]) * dtype.itemsize
-        before = chunk.total_compressed_size - size
+        values = end - int(self.sizes[group]) * dtype.itemsize
         plain = (
             chunk.compression == "UNCOMPRESSED"
-            and set(chunk.encodings) <= {"PLAIN", "RLE"}
             and not chunk.has_dictionary_page
+            and set(chunk.encodings) <= {"PLAIN", "RLE"}
             and known is not None
             and known.null_count == 0
-            and 0 < before <= _HEADER
+            and 0 < values - begin <= _HEADER
         )
-        return int(chunk.data_page_offset + before) if plain else -1
+        return begin, end, values if plain else -1
 
     def _bounds(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Give the least and greatest value of the sorted column in each row group."""
@@ -260,7 +309,6 @@ class MappedFile:
             else [self.meta.row_group(g).column(number).statistics for g in groups]
         )
         if not all(s is not None and s.has_min_max for s in found):
-            self._places[self.sorted_by] = None
             found = []
         return (
             np.array([s.min for s in found]),
@@ -269,9 +317,16 @@ class MappedFile:
 
 
 class Files:
-    """The mapped files, the most recently used of them kept."""
+    """The mapped files, the most recently used of them kept.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    opened
+        Maps a file, given the column that it is sorted by.
+    """
+
+    def __init__(self, opened: Callable[[Path, str], MappedFile] = MappedFile) -> None:
+        self._opened = opened
         self._lock = Lock()
         self._stamps: dict[Path, _Stamp] = {}
         self._wrong: dict[Path, _Stamp] = {}
@@ -340,7 +395,7 @@ class Files:
                         self._chunks -= found.chunks
                 raise
             return found
-        found = MappedFile(path, sorted_by)
+        found = self._opened(path, sorted_by)
         with self._lock:
             if key not in self._known:
                 self._known[key] = found
@@ -353,6 +408,8 @@ class Files:
 
 _MANY = 16
 """Column chunks that are worth waking other threads for."""
+_GAP = 32_768
+"""Bytes between two parts of a file that are sooner read than passed over."""
 _FEW = 8
 """Up to this many ranges of a row group are cut out; more are gathered row by row."""
 
@@ -365,10 +422,24 @@ def _rows(starts: Integers, stops: Integers) -> Integers:
     return found
 
 
+def _merged(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join parts of a file that are near each other, in whole pages."""
+    page = mmap.PAGESIZE
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(parts):
+        if found and begin <= found[-1][1] + _GAP:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin - begin % page, end))
+    return found
+
+
 def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == kind else column.cast(kind)
 
 
 def _stamp(path: Path) -> _Stamp:
+    if isinstance(path, CachedPath):
+        return path.stamp()
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino

@@ -11,14 +11,17 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cerro_services.adql import Scan
+from cerro_services.adql import Query, Scan
 from cerro_services.engine.coverage import Ranges, cover, cover_circles
+from cerro_services.engine.fetched import ahead, ready
 from cerro_services.engine.mapped import Files, Integers, Spans
+from cerro_services.objects import CachedPath
 from cerro_services.release import SPATIAL_INDEX, Catalog
 
 _VALUES = 10_000_000
@@ -32,6 +35,8 @@ _RANGES, _FINER = 128, 2
 """Ranges of cells of a region, and how much smaller these are than those by which files are chosen.
 As rows are picked by binary search, more ranges cost little, and spare the database rows."""
 _KEYS_BY_TEXT = 64
+_COPIED = {pa.bool_(), pa.float32(), pa.float64(), pa.string(), pa.timestamp("us")}
+"""Types of columns, besides whole numbers, that the database would give as they are."""
 
 
 class _Room:
@@ -62,7 +67,8 @@ class Picker:
             A file cannot be read.
         """
         sorted_by = SPATIAL_INDEX if catalog.is_spatial else catalog.sorted_by
-        if sorted_by is None:
+        if sorted_by is None or isinstance(catalog.root, CachedPath):
+            # Of a bucket, it is learned when it is asked for.
             return
         paths = [part.path for part in catalog.files]
         self._files.check(catalog, paths)
@@ -192,6 +198,7 @@ class Picker:
         if len(paths) > 1 and len(paths) * 0.5 > room.values / max(1, len(columns)):
             return None
         self._files.check(stored, paths)
+        ahead(self._files, paths, sorted_by, ranges, columns)
         for path in paths:
             file = self._files.get(path, sorted_by)
             if not file.is_searchable():
@@ -228,9 +235,47 @@ class Picker:
         if not spans:
             schema = self._files.get(stored.files[0].path, sorted_by).schema
             return pa.schema([(n, schema.field(n).type) for n in columns]).empty_table()
+        ready(spans, columns)
         tables = [found.file.take(found, columns) for found in spans]
         self._files.note(sum(len(found.groups) for found in spans) * (len(columns) + 1))
         return pa.concat_tables(tables)
+
+
+def copied(query: Query, picked: Mapping[int, pa.Table], limit: int | None) -> pa.Table | None:
+    """Answer a query that computes nothing from the rows that were picked for it.
+
+    Parameters
+    ----------
+    query
+        The query.
+    picked
+        By number of the scan: its rows.
+    limit
+        Number of rows to stop after, besides TOP.
+
+    Returns
+    -------
+    pyarrow.Table or None
+        The answer, as the database would give it; None if that has to find it.
+    """
+    rows = picked.get(0)
+    if query.copied is None or rows is None or isinstance(query.scans[0].table.stored, pa.Table):
+        return None
+    kinds = {rows.schema.field(name).type for name in query.copied}
+    if not all(kind in _COPIED or pa.types.is_integer(kind) for kind in kinds):
+        return None
+    for column, keys in query.scans[0].equals:
+        values = rows.column(column)
+        if not pa.types.is_integer(values.type):
+            return None
+        # Other rows may lie in the same cell of the sky.
+        known, bounds = _integers(keys), np.iinfo(values.type.to_pandas_dtype())
+        wanted = known[(known >= bounds.min) & (known <= min(bounds.max, 2**63 - 1))]
+        rows = rows.filter(pc.is_in(values, pa.array(wanted, values.type)))
+    needed = query.needed(limit)
+    rows = rows.slice(query.offset, None if needed is None else needed - query.offset)
+    names = [f"c{i}" for i in range(len(query.copied))]
+    return pa.table([rows.column(name) for name in query.copied], names)
 
 
 def _columns(scan: Scan) -> list[str]:

@@ -15,11 +15,14 @@ from cerro_services.adql import Scan
 from cerro_services.adql.values import literal, quoted
 from cerro_services.engine.base import EngineError
 from cerro_services.engine.coverage import Ranges, cover, merge
+from cerro_services.objects import CachedPath
 from cerro_services.release import SPATIAL_INDEX, Catalog
 
 Fetch = Callable[[str], "np.ndarray[tuple[int], np.dtype[np.int64]]"]
 """Runs a query that gives one column of cells."""
 
+REMOTE = "cerro"
+"""Scheme of files that lie in an object store; see `cerro_services.engine.remote`."""
 _MAX_KEYS = 64
 """Lookups of more values than this are left to the statistics of the row groups."""
 _MAX_CELLS = 10_000
@@ -168,7 +171,8 @@ def _parquet(paths: Sequence[Path]) -> str:
 
 @lru_cache(1 << 16)
 def _located(path: Path) -> str:
-    return literal(str(path.resolve()))
+    scheme = f"{REMOTE}://" if isinstance(path, CachedPath) else ""
+    return literal(scheme + str(path.resolve()))
 
 
 def _in_ranges(ranges: Ranges) -> str:

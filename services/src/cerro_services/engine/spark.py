@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +31,7 @@ from cerro_services.engine.sparkplan import relation
 from cerro_services.engine.sparksession import Session
 from cerro_services.engine.sparksql import read, written
 from cerro_services.errors import CerroError
+from cerro_services.objects import CachedPath
 from cerro_services.release import Catalog
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class SparkEngine:
         The release store as the cluster sees it, a folder or ``s3a://…``; None if it is the same.
     cores
         Cores that the cluster has for these queries, to estimate how long one takes.
+    mirrors
+        Folders in which buckets are mirrored; the cluster reads these as s3a://….
 
     Raises
     ------
@@ -66,7 +69,12 @@ class SparkEngine:
     """
 
     def __init__(
-        self, url: str, releases: Path, seen_as: str | None = None, cores: int = 8
+        self,
+        url: str,
+        releases: Path,
+        seen_as: str | None = None,
+        cores: int = 8,
+        mirrors: Sequence[CachedPath] = (),
     ) -> None:
         self._url = url
         self._releases = releases.resolve()
@@ -76,6 +84,10 @@ class SparkEngine:
         self._lock = threading.Lock()
         self._interrupts = ThreadPoolExecutor(4, thread_name_prefix="spark-interrupt")
         self._indexes = duckdb.connect(":memory:")
+        if mirrors:
+            from cerro_services.engine.remote import RemoteScans
+
+            self._indexes.register_filesystem(RemoteScans(mirrors))
         Session.check()
 
     def stream(self, query: Query, *, limit: int | None = None) -> Stream:
@@ -148,6 +160,9 @@ class SparkEngine:
         self._interrupts.submit(stop)
 
     def _located(self, path: Path) -> str:
+        if isinstance(path, CachedPath):
+            # Hadoop's name for the scheme.
+            return path.place.replace("s3://", "s3a://", 1)
         path = path.resolve()
         if path.is_relative_to(self._releases):
             return f"{self._seen_as}/{path.relative_to(self._releases).as_posix()}"

@@ -13,6 +13,7 @@ from pyarrow import parquet
 from cerro_services.adql import Query
 from cerro_services.engine.base import EngineError
 from cerro_services.engine.reading import Reading
+from cerro_services.objects import CachedPath
 from cerro_services.release import SPATIAL_INDEX
 
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], str, pa.DataType], ...] = (
@@ -112,6 +113,10 @@ def _in_ranges(reading: Reading) -> str:
 @lru_cache(4096)
 def _schema(path: Path) -> pa.Schema:
     try:
+        if isinstance(path, CachedPath):
+            with path.file.lease():
+                path.file.fetch_footer()
+                return parquet.read_schema(path)
         return parquet.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise EngineError(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cerro_services.errors import CerroError
+from cerro_services.release.places import bucket_of, check_bucket, entries_of, folder_of
 
 if TYPE_CHECKING:
     from cerro_services.release.draft import Drafts
     from cerro_services.release.store import ReleaseStore
 
 _STORE_HELP = "Folder of the release store (default: CERRO_RELEASES, else CERRO_HOME/releases)."
+_PLACE_HELP = "Folder of the release store, or a bucket (default: as for the other commands)."
 
 
 class _Commands(click.Group):
@@ -44,7 +46,9 @@ def _store_option(command: Any) -> Any:
     )(command)
 
 
-def _find_store(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> ReleaseStore:
+def _find_store(
+    _ctx: click.Context, _param: click.Parameter | None, value: Path | None
+) -> ReleaseStore:
     from cerro_services.release.store import ReleaseStore
 
     if value is None:
@@ -52,7 +56,7 @@ def _find_store(_ctx: click.Context, _param: click.Parameter, value: Path | None
         home = os.environ.get("CERRO_HOME")
         if not named and not home:
             raise click.UsageError("Say where releases lie: --store DIR, or set CERRO_RELEASES.")
-        value = Path(named) if named else Path(str(home)) / "releases"
+        value = folder_of(named) if named else Path(str(home)) / "releases"
     return ReleaseStore(value)
 
 
@@ -76,7 +80,8 @@ _STEPS = """\b
   cerro release create NAME --schema schema.yaml --title "…"
   cerro release ingest NAME TABLE FILES…
   cerro release check NAME
-  cerro release publish NAME"""
+  cerro release publish NAME
+  cerro release push NAME s3://bucket/prefix"""
 
 
 @click.group(cls=_Commands, epilog=_STEPS)
@@ -237,12 +242,22 @@ def _drafts(store: ReleaseStore, memory: int, scratch: Path | None) -> Drafts:
 @click.argument("name")
 @click.option("--version", help="Check this published version (default: the draft).")
 @click.option("--foreign-keys", is_flag=True, help="Look up every foreign key.")
-@_store_option
-def check(*, name: str, version: str | None, foreign_keys: bool, store: ReleaseStore) -> None:
-    """Verify the draft of release NAME, or a published version."""
+@click.option("--store", "place", metavar="DIR|s3://…", help=_PLACE_HELP)
+@click.pass_context
+def check(
+    context: click.Context, *, name: str, version: str | None, foreign_keys: bool, place: str | None
+) -> None:
+    """Verify the draft of release NAME, or a published version.
+
+    Of a bucket, every object is read and compared with its checksum.
+    """
     from cerro_services.release.progress import Progress
     from cerro_services.release.publish import check as check_folder
 
+    if bucket := bucket_of(place):
+        check_bucket(bucket, name, version)
+        return
+    store = _find_store(context, None, Path(place) if place else None)
     chosen = version or ("draft" if store.has_draft(name) else store.current(name) or "draft")
     root = store.folder(name, chosen)
     report = check_folder(root, name, Progress.on_stderr(), foreign_keys=foreign_keys)
@@ -276,14 +291,46 @@ def publish(*, name: str, allow_empty: bool, foreign_keys: bool, store: ReleaseS
     )
 
 
+@release.command()
+@click.argument("name")
+@click.argument("place", metavar="s3://BUCKET/PREFIX")
+@click.option("--version", help="Push this published version (default: the current one).")
+@_store_option
+def push(*, name: str, place: str, version: str | None, store: ReleaseStore) -> None:
+    """Copy a published version of release NAME to a bucket, and let it be current there.
+
+    What was cut off is simply repeated: files that are there are not sent again. Nothing in the
+    bucket is deleted. Where it is and who may write are told by AWS_ENDPOINT_URL,
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE, … as for other tools.
+    """
+    from cerro_services.release.files import human_size
+    from cerro_services.release.progress import Progress
+    from cerro_services.release.push import push as push_version
+
+    bucket = bucket_of(place)
+    if bucket is None:
+        raise click.UsageError("Say where to: s3://bucket/prefix.")
+    done = push_version(store, name, bucket, Progress.on_stderr(), version)
+    there = f", {done.before} were there" if done.before else ""
+    click.echo(
+        f"Pushed {name}, version {done.version}, to {bucket.url}: {done.files} files, "
+        f"{human_size(done.bytes)}{there}. Version {done.current} is current."
+    )
+
+
 @release.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@_store_option
-def list_releases(*, as_json: bool, store: ReleaseStore) -> None:
+@click.option("--store", "place", metavar="DIR|s3://…", help=_PLACE_HELP)
+@click.pass_context
+def list_releases(context: click.Context, *, as_json: bool, place: str | None) -> None:
     """List releases and drafts: version, state, tables, rows, size, access."""
     from cerro_services.release.listing import as_table, entries
 
-    found = entries(store)
+    if bucket := bucket_of(place):
+        found, where = entries_of(bucket), bucket.url
+    else:
+        store = _find_store(context, None, Path(place) if place else None)
+        found, where = entries(store), store.place
     if as_json:
         import json
 
@@ -291,7 +338,7 @@ def list_releases(*, as_json: bool, store: ReleaseStore) -> None:
     elif found:
         click.echo(as_table(found))
     else:
-        click.echo(f"No releases in {store.root}.", err=True)
+        click.echo(f"No releases in {where}.", err=True)
 
 
 @release.group()

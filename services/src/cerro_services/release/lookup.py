@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cerro_services.objects import CachedPath, extent
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
 _INDEXES = 256
 """Indexes whose footers are remembered; published files never change."""
@@ -22,7 +26,12 @@ class _Index:
         import pyarrow.parquet as pq
 
         self.path = path
-        self.file = pq.ParquetFile(path)
+        if isinstance(path, CachedPath):
+            with path.file.lease():
+                path.file.fetch_footer()
+                self.file = pq.ParquetFile(path)
+        else:
+            self.file = pq.ParquetFile(path)
         self.column = self.file.schema_arrow.field(0)
         meta = self.file.metadata
         groups = [meta.row_group(i).column(0).statistics for i in range(meta.num_row_groups)]
@@ -39,8 +48,28 @@ class _Index:
 
 
 @lru_cache(maxsize=_INDEXES)
-def _open(path: Path, _stamp: tuple[int, int]) -> _Index:
+def _open(path: Path, _stamp: tuple[int, ...]) -> _Index:
     return _Index(path)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    if isinstance(path, CachedPath):
+        return path.stamp()
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_ino
+
+
+def _read(path: Path, index: _Index, groups: list[int]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    meta = index.file.metadata
+    with ExitStack() as held:
+        if isinstance(path, CachedPath):
+            held.enter_context(path.file.lease())
+            chunks = [meta.row_group(g).column(c) for g in groups for c in range(meta.num_columns)]
+            path.file.fetch([extent(chunk) for chunk in chunks])
+        # A reader of its own: one ParquetFile must not be read by two threads at once.
+        return held.enter_context(pq.ParquetFile(path, metadata=meta)).read_row_groups(groups)
 
 
 def locate(path: Path, values: Sequence[Any]) -> npt.NDArray[np.int64]:
@@ -63,8 +92,7 @@ def locate(path: Path, values: Sequence[Any]) -> npt.NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    stat = path.stat()
-    index = _open(path, (stat.st_mtime_ns, stat.st_ino))
+    index = _open(path, _stamp(path))
     try:
         wanted = pa.array(list(values), index.column.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -73,11 +101,7 @@ def locate(path: Path, values: Sequence[Any]) -> npt.NDArray[np.int64]:
     groups = index.groups(wanted.to_pylist())
     if not groups:
         return np.empty((0, 2), np.int64)
-    import pyarrow.parquet as pq
-
-    # A reader of its own: one ParquetFile must not be read by two threads at once.
-    with pq.ParquetFile(path, metadata=index.file.metadata) as file:
-        rows = file.read_row_groups(groups)
+    rows = _read(path, index, groups)
     hit = pc.is_in(rows.column(0), wanted)
     cells = np.unique(rows.filter(hit).column(rows.num_columns - 1).to_numpy())
     # Neighbouring cells become one range.

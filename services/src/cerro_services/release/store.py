@@ -39,10 +39,14 @@ class ReleaseStore:
     ----------
     root
         The store's folder; it need not exist yet.
+    place
+        What people know it by; by default the folder.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, place: str | None = None) -> None:
+        # Of a bucket, the path knows where its files come from.
+        self.root = root if isinstance(root, Path) else Path(root)
+        self.place = place or str(root)
         self._lock = threading.Lock()
         self._cache: dict[str, tuple[tuple[int, int], Release]] = {}
         self._failed: dict[str, tuple[tuple[int, int], float]] = {}
@@ -93,7 +97,7 @@ class ReleaseStore:
             raise ReleaseNotFound(
                 f"Release {name!r} has no {which}."
                 if name in self.names()
-                else f"There is no release {name!r} in {self.root}."
+                else f"There is no release {name!r} in {self.place}."
             )
         return folder
 
@@ -126,7 +130,7 @@ class ReleaseStore:
             raise ReleaseNotFound(
                 f"Release {name!r} is not published yet. Run: cerro release publish {name}"
                 if (self.root / name / DRAFT).is_dir()
-                else f"There is no release {name!r} in {self.root}."
+                else f"There is no release {name!r} in {self.place}."
             )
         return read_release(self.folder(name, chosen), chosen)
 

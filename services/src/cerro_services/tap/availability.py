@@ -60,7 +60,12 @@ class Availability:
     ) -> None:
         self._context = context
         self._views = views
-        self._checks: tuple[Callable[[], Finding], ...] = (self._releases, self._database, *more)
+        self._checks: tuple[Callable[[], Finding], ...] = (
+            self._releases,
+            *([self._buckets] if context.store.mirrors else []),
+            self._database,
+            *more,
+        )
         self._lock = Lock()
         self._until = 0.0
         self._found: tuple[Finding, ...] = ()
@@ -118,6 +123,17 @@ class Availability:
         took = (time.monotonic() - started) * 1e3
         note = f"Every release answered a query, all of them within {took:.0f} ms."
         return Finding(good=True, note=note)
+
+    def _buckets(self) -> Finding:
+        """Say whether the object stores were there when they were last asked."""
+        if self._context.store.troubles():
+            # Where it is, and what it said, the log says.
+            return Finding(
+                good=False,
+                note="An object store does not give its releases. Queries are answered whose data "
+                "are here already.",
+            )
+        return Finding(good=True, note="Every object store of releases answers.")
 
     def _database(self) -> Finding:
         """Read the database of jobs."""
