@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import requests
 from playwright.sync_api import Page
 from tests.support.browsing import browser
-from tests.support.platform import CERRO, environment, free_port, wait_until
+from tests.support.platform import CERRO, environment, free_port
 from tests.support.serving import Serving, serving
+from tests.support.waiting import eventually
 
 ROWS = 1_000_000
 FIRST_QUERY = "import cerro; cerro.query('SELECT TOP 10 * FROM large.Row')"
@@ -119,7 +120,7 @@ def _home_page(workdir: Path, served: Serving) -> dict[str, float | str]:
     )
     address = f"http://127.0.0.1:{port}/"
     try:
-        wait_until(lambda: requests.get(f"{address}healthz", timeout=5).ok, 60, "the portal")
+        eventually(lambda: requests.get(f"{address}healthz", timeout=5).ok, "the portal answers")
         with browser() as context:
             page = context.pages[0]
             paints = [_first_paint(page, address) for _ in range(11)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
-import statistics
 import time
 import urllib.parse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,7 +21,7 @@ import psutil
 import pyarrow as pa
 from pyarrow import ipc, parquet
 
-from bench.tap import _served
+from bench._serving import median_ms, served
 
 ROWS = 1_000_000
 MANY = 10_000_000
@@ -55,7 +55,7 @@ def run(workdir: Path) -> dict[str, float | str]:
     table = _made(ROWS)
     figures = _writers(table)
     store = _published(workdir)
-    with _served(workdir, store) as url:
+    with served(workdir, store) as url:
         figures |= _against_arrow(url, table)
         figures |= _slow(url)
     return figures
@@ -103,14 +103,18 @@ def _against_arrow(url: str, table: pa.Table) -> dict[str, float | str]:
             for batch in batches:
                 stream.write_batch(batch)
 
-    figures: dict[str, float | str] = {"arrow_to_socket_1M_rows_s": _median(_piped(by_arrow))}
+    figures: dict[str, float | str] = {"arrow_to_socket_1M_rows_s": _seconds(_piped(by_arrow))}
     for form in ("votable", "arrow"):
-        figures[f"service_{form}_1M_rows_s"] = _median(lambda f=form: _fetch(url, f, ROWS))  # type: ignore[misc]
+        figures[f"service_{form}_1M_rows_s"] = _seconds(partial(_fetch, url, form, ROWS))
     arrow, votable = figures["arrow_to_socket_1M_rows_s"], figures["service_votable_1M_rows_s"]
     assert isinstance(arrow, float)
     assert isinstance(votable, float)
     figures["service_votable_rate_of_arrow"] = arrow / votable
     return figures
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    return median_ms(lambda _: action(), REPEATS) / 1e3
 
 
 def _fetch(url: str, form: str, rows: int) -> int:
@@ -164,6 +168,7 @@ def _slow(url: str) -> dict[str, float | str]:
             size += len(chunk)
             ahead = size / SLOW - (time.perf_counter() - started)
             if ahead > 0:
+                # No wait for anything: the client that is measured is this slow.
                 time.sleep(ahead)
             if i % 40 == 0:
                 most = max(most, sum(p.memory_info().rss for p in watched))
@@ -202,20 +207,3 @@ def _published(workdir: Path) -> Path:
     Publisher(store).publish("made")
     source.unlink()
     return store.root
-
-
-def _median(action: Callable[[], object]) -> float:
-    action()
-    taken = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
-
-
-if __name__ == "__main__":
-    import sys
-
-    for key, value in run(Path(sys.argv[1])).items():
-        print(key, value if isinstance(value, str) else round(value, 4))

@@ -8,25 +8,19 @@ should be quiet.
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from bench.release import ROOT
-from bench.tap import TABLE, _published, _served
+from bench._serving import ENDED, polled, served, working
+from bench.tap import TABLE, tycho2
 
 REPEATS = 40
 TRIVIAL = f"SELECT TOP 1 tyc FROM {TABLE}"
 HEAVY = f"SELECT COUNT(*) AS n FROM {TABLE} AS a JOIN {TABLE} AS b ON a.ra + b.dec < a.dec"
-ENDED = {"COMPLETED", "ERROR", "ABORTED"}
 
 
 def run(workdir: Path) -> dict[str, float | str]:
@@ -43,10 +37,10 @@ def run(workdir: Path) -> dict[str, float | str]:
         Figures; the unit is in the key.
     """
     figures: dict[str, float | str] = {}
-    store = _published(workdir, figures)
+    store = tycho2(workdir, figures)
     with (
-        _served(workdir, store) as sync,
-        _working(workdir, store),
+        served(workdir, store) as sync,
+        working(workdir, store),
         httpx.Client(timeout=120) as client,
     ):
         jobs = sync.replace("/sync", "/async")
@@ -73,15 +67,18 @@ def _job(client: httpx.Client, jobs: str, *, wait: bool = False) -> str:
     """Create a job, run it, follow it and fetch its rows, as pyvo does."""
     address = _create(client, jobs, TRIVIAL)
     client.post(f"{address}/phase", data={"PHASE": "RUN"})
-    while True:
-        if wait:
+
+    def phase() -> str:
+        return client.get(f"{address}/phase").text
+
+    if wait:
+        # Each answer comes with the next change of phase.
+        client.get(address, params={"WAIT": 10})
+        while (ended := phase()) not in ENDED:
             client.get(address, params={"WAIT": 10})
-        phase = client.get(f"{address}/phase").text
-        if phase in ENDED:
-            break
-        if not wait:
-            time.sleep(0.01)
-    assert phase == "COMPLETED", phase
+    else:
+        ended = polled(phase)
+    assert ended == "COMPLETED", ended
     assert client.get(f"{address}/results/result").is_success
     return address
 
@@ -97,9 +94,10 @@ def _timed(client: httpx.Client, jobs: str, *, wait: bool) -> float:
 def _abort(client: httpx.Client, jobs: str) -> float:
     """Abort a query that the only place is taken by; the next begins when it has stopped."""
     heavy = _create(client, jobs, HEAVY, PHASE="RUN")
-    while client.get(f"{heavy}/phase").text == "QUEUED":
-        time.sleep(0.01)
-    time.sleep(0.5)
+    client.get(heavy, params={"WAIT": 60, "PHASE": "QUEUED"})
+    # It says how far it is when the engine is at work.
+    while "jobInfo" not in client.get(heavy, params={"WAIT": 1, "PHASE": "EXECUTING"}).text:
+        pass
     following = _create(client, jobs, TRIVIAL, PHASE="RUN")
     started = time.perf_counter()
     client.post(f"{heavy}/phase", data={"PHASE": "ABORT"})
@@ -120,25 +118,3 @@ def _eight(jobs: str) -> float:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(many, range(8)))
     return 80 / (time.perf_counter() - started)
-
-
-@contextmanager
-def _working(workdir: Path, store: Path) -> Iterator[None]:
-    environment = {**os.environ, "CERRO_HOME": str(workdir / "home"), "CERRO_RELEASES": str(store)}
-    log = workdir / "worker.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cerro.cli.main", "work"],
-            env=environment,
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        until = time.monotonic() + 60
-        while b"jobs at once" not in log.read_bytes() and time.monotonic() < until:
-            time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)

@@ -11,11 +11,13 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
+
+from tests.support.platform import free_port
+from tests.support.waiting import eventually
 
 STARTS = 10
 PASSWORD = "bench-correct-horse"  # noqa: S105 - of an account that lives as long as the bench
@@ -37,7 +39,7 @@ def run(workdir: pathlib.Path, starts: int = STARTS) -> dict[str, float | str]:
         Medians of the whole and of its stages, the slowest start, and the start of the platform.
     """
     home = workdir / "home"
-    port = _free_port()
+    port = free_port()
     log = workdir / "up.log"
     env = {**os.environ, "CERRO_HOME": str(home), "CERRO_ADMIN_PASSWORD": PASSWORD}
     command = [sys.executable, "-m", "cerro.cli.main", "up", "--port", str(port)]
@@ -113,15 +115,8 @@ def _one_start(page: object, address: str) -> dict[str, float]:
 
 
 def _wait_for(log: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
-    while "Cerro is ready at" not in log.read_text():
-        if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"The platform did not start:\n{log.read_text()}")
-        time.sleep(0.05)
+    def ready() -> bool:
+        assert process.poll() is None, f"The platform did not start:\n{log.read_text()}"
+        return "Cerro is ready at" in log.read_text()
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    eventually(ready, "the platform is ready", 120)

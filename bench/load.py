@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from bench.tap import TABLE, _published, _served
+from bench._serving import served
+from bench.tap import TABLE, tycho2
 
 CLIENTS = 200
 SECONDS = 60.0
@@ -38,22 +39,22 @@ def run(workdir: Path) -> dict[str, float | str]:
         Figures; the unit is in the key.
     """
     figures: dict[str, float | str] = {}
-    store = _published(workdir, figures)
-    with _served(workdir, store) as url:
+    store = tycho2(workdir, figures)
+    with served(workdir, store) as url:
         took, outcomes = asyncio.run(_crowd(url))
         # Whoever comes after the crowd is served at once.
         start = time.perf_counter()
         httpx.post(url, data={"QUERY": _query(random.Random(0))}).raise_for_status()
         after = time.perf_counter() - start
-    served = sorted(took)
+    seconds = sorted(took)
     failures = {k: n for k, n in outcomes.items() if k not in {"200", "503"}}
     return {
         "clients": CLIENTS,
         "answers_per_s": outcomes["200"] / SECONDS,
         "asked_to_come_back_per_s": outcomes["503"] / SECONDS,
-        "p50_ms": float(np.percentile(served, 50)) * 1e3,
-        "p99_ms": float(np.percentile(served, 99)) * 1e3,
-        "slowest_ms": served[-1] * 1e3,
+        "p50_ms": float(np.percentile(seconds, 50)) * 1e3,
+        "p99_ms": float(np.percentile(seconds, 99)) * 1e3,
+        "slowest_ms": seconds[-1] * 1e3,
         "failures": ", ".join(f"{k}: {n}" for k, n in failures.items()) or "none",
         "first_answer_after_the_crowd_ms": after * 1e3,
     }

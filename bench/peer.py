@@ -27,8 +27,7 @@ import pyarrow as pa
 import urllib3
 from pyarrow import parquet
 
-from bench.jobs import _working
-from bench.tap import _served
+from bench._serving import polled, published, served, working
 
 STARS, REPEATS, CLIENTS, SECONDS = 1_000_000, 40, 8, 15.0
 BINARY2 = "application/x-votable+xml;serialization=binary2"
@@ -82,11 +81,9 @@ class Server:
         self._pool.request(
             "POST", f"{job}/phase", fields={"PHASE": "RUN"}, encode_multipart=False, redirect=False
         )
-        until = time.monotonic() + 60
-        while (phase := self._pool.request("GET", f"{job}/phase").data.strip()) != b"COMPLETED":
-            if phase in {b"ERROR", b"ABORTED"} or time.monotonic() > until:
-                raise RuntimeError(f"{job}: {phase!r}")
-            time.sleep(0.01)
+        phase = polled(lambda: self._pool.request("GET", f"{job}/phase").data.decode().strip())
+        if phase != "COMPLETED":
+            raise RuntimeError(f"{job}: {phase}")
         return _good(self._pool.request("GET", f"{job}/results/result"))
 
     def _post(self, path: str, form: dict[str, str]) -> urllib3.BaseHTTPResponse:
@@ -114,8 +111,8 @@ def run(workdir: Path) -> dict[str, float | str]:
         os.environ.get("CERRO_PEER_TABLE", "bench.cat"),
     )
     figures: dict[str, float | str] = {}
-    store = _published(workdir, data)
-    with _served(workdir, store) as url, _working(workdir, store):
+    store = published(workdir, "bench", SCHEMA, {"cat": data})
+    with served(workdir, store) as url, working(workdir, store):
         ours = Server(url.removesuffix("/sync"), "bench.cat")
         servers = {"ours": ours, "peer": peer} if _answers(peer) else {"ours": ours}
         if len(servers) == 1:
@@ -270,21 +267,3 @@ def _data(workdir: Path) -> Path:
     path = workdir / "cat.parquet"
     parquet.write_table(pa.table(columns), path)
     return path
-
-
-def _published(workdir: Path, data: Path) -> Path:
-    store = workdir / "releases"
-    commands = (
-        ("create", "bench", "--schema", str(SCHEMA), "--title", "Bench"),
-        ("ingest", "bench", "cat", str(data)),
-        ("publish", "bench"),
-    )
-    for command in commands:
-        subprocess.run(
-            [sys.executable, "-m", "cerro.cli.main", "release", *command, "--store", str(store)],
-            check=True,
-            cwd=workdir,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    return store

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench._serving import ROOT
+
 SCHEMA = ROOT / "docs/examples/tycho2.yaml"
 STARS = 2_539_913
 CONES = 60
@@ -38,7 +39,7 @@ def run(workdir: Path) -> dict[str, float | str]:
         Figures; the unit is in the key.
     """
     figures: dict[str, float | str] = {}
-    table = _table(workdir, figures)
+    table = stars(workdir, figures)
     store = workdir / "releases"
     create = ("create", "tycho2", "--schema", str(SCHEMA), "--title", "Tycho-2")
     steps = {
@@ -61,7 +62,8 @@ def run(workdir: Path) -> dict[str, float | str]:
     return figures
 
 
-def _table(workdir: Path, figures: dict[str, float | str]) -> Path:
+def stars(workdir: Path, figures: dict[str, float | str]) -> Path:
+    """Find Tycho-2, or make as many stars in a scratch folder; say which in the figures."""
     data = Path(os.environ.get("CERRO_TRIAL_DATA", ROOT.parent / "shared/data"))
     table = data / "catalogs/tycho2/tycho2.parquet"
     figures["table"] = "Tycho-2" if table.exists() else "made-up stars"

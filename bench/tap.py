@@ -9,20 +9,17 @@ that was not asked before.
 
 from __future__ import annotations
 
-import os
-import socket
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import numpy as np
 
-from bench.release import ROOT, SCHEMA, _table
+from bench._serving import median_ms, published, served
+from bench.release import SCHEMA, stars
 
 REPEATS = 40
 TABLE = "tycho2.Tycho2"
@@ -43,10 +40,10 @@ def run(workdir: Path) -> dict[str, float | str]:
         Figures; the unit is in the key.
     """
     figures: dict[str, float | str] = {}
-    store = _published(workdir, figures)
+    store = tycho2(workdir, figures)
     keys = _keys(store)
     figures |= _in_process(workdir, store, keys)
-    with _served(workdir, store) as url, httpx.Client(timeout=120) as client:
+    with served(workdir, store) as url, httpx.Client(timeout=120) as client:
         figures |= _over_http(client, url, keys)
         figures["clients_8_cone_0.1deg_per_s"] = _eight(url)
     return figures
@@ -104,7 +101,7 @@ def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float 
     figures: dict[str, float | str] = {}
     for name, query in _queries(keys).items():
         cpu = time.process_time()
-        figures[f"handler_{name}_ms"] = _median(lambda i, q=query: ask(q(i)))  # type: ignore[misc]
+        figures[f"handler_{name}_ms"] = median_ms(lambda i, q=query: ask(q(i)), REPEATS)  # type: ignore[misc]
         figures[f"handler_{name}_cpu_ms"] = (time.process_time() - cpu) / (REPEATS + 1) * 1e3
     context.engine.close()
     return figures
@@ -118,12 +115,12 @@ def _over_http(client: httpx.Client, url: str, keys: list[str]) -> dict[str, flo
 
     figures: dict[str, float | str] = {}
     for name, query in _queries(keys).items():
-        figures[f"http_{name}_ms"] = _median(lambda i, q=query: ask(q(i)))  # type: ignore[misc]
+        figures[f"http_{name}_ms"] = median_ms(lambda i, q=query: ask(q(i)), REPEATS)  # type: ignore[misc]
     for form in ("votable", "votable/td", "csv", "parquet"):
         rows = 100_000
         name = f"http_100k_rows_{form.replace('/', '_')}_ms"
         query = f"SELECT TOP {rows} {TEN} FROM {TABLE} OFFSET "
-        figures[name] = _median(lambda i, q=query, f=form: ask(f"{q}{i}", f), 7)  # type: ignore[misc]
+        figures[name] = median_ms(lambda i, q=query, f=form: ask(f"{q}{i}", f), 7)  # type: ignore[misc]
     started = time.perf_counter()
     size = ask(f"SELECT TOP 1000000 {TEN} FROM {TABLE}")
     figures["http_1M_rows_binary2_s"] = time.perf_counter() - started
@@ -155,32 +152,9 @@ def _eight(url: str, seconds: float = 5.0) -> float:
     return int(done.stdout) / seconds
 
 
-def _median(ask: Callable[[int], object], repeats: int = REPEATS) -> float:
-    ask(0)
-    taken = []
-    for i in range(1, repeats + 1):
-        started = time.perf_counter()
-        ask(i)
-        taken.append((time.perf_counter() - started) * 1e3)
-    return statistics.median(taken)
-
-
-def _published(workdir: Path, figures: dict[str, float | str]) -> Path:
-    store = workdir / "releases"
-    table = _table(workdir, figures)
-    for command in (
-        ("create", "tycho2", "--schema", str(SCHEMA), "--title", "Tycho-2"),
-        ("ingest", "tycho2", "Tycho2", str(table)),
-        ("publish", "tycho2"),
-    ):
-        subprocess.run(
-            [sys.executable, "-m", "cerro.cli.main", "release", *command, "--store", str(store)],
-            check=True,
-            cwd=workdir,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    return store
+def tycho2(workdir: Path, figures: dict[str, float | str]) -> Path:
+    """Publish Tycho-2 in a scratch folder; give the store."""
+    return published(workdir, "tycho2", SCHEMA, {"Tycho2": stars(workdir, figures)})
 
 
 def _keys(store: Path) -> list[str]:
@@ -192,30 +166,3 @@ def _keys(store: Path) -> list[str]:
     column = parquet.read_table(files[0].path, columns=["tyc"])["tyc"]
     chosen = np.random.default_rng(3).integers(0, len(column), REPEATS + 1)
     return [str(column[int(i)].as_py()) for i in chosen]
-
-
-@contextmanager
-def _served(workdir: Path, store: Path) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    environment = {**os.environ, "CERRO_HOME": str(workdir / "home"), "CERRO_RELEASES": str(store)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cerro.cli.main", "serve", "--port", str(port)],
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}/healthz").is_success:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/api/tap/sync"
-    finally:
-        process.terminate()
-        process.wait(20)
