@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -25,10 +25,8 @@ from cerro_services.objects.bucket import check_url, is_bucket
 from cerro_services.quotas import parsed
 
 
-class ConfigError(CerroError):
+class ConfigError(CerroError, code="config_error"):
     """A setting is missing or wrong."""
-
-    code: ClassVar[str] = "config_error"
 
 
 class Settings(BaseSettings):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cerro_services.pids import lives
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Names the folder, in the environment, to this process and those that it starts."""
 
@@ -25,16 +27,6 @@ def prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.db"):
         pid = path.stem.rpartition("_")[2]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdigit() and not lives(int(pid)):
             path.unlink(missing_ok=True)
     os.environ[FOLDER] = str(folder)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

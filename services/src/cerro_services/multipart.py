@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -20,18 +20,12 @@ _FIELDS = 1000
 _HEADERS = 16
 
 
-class FormError(CerroError):
+class FormError(CerroError, code="parameter_error", status=400):
     """A form cannot be read."""
 
-    code: ClassVar[str] = "parameter_error"
-    status: ClassVar[int] = 400
 
-
-class TooLargeError(CerroError):
+class TooLargeError(CerroError, code="too_large", status=413):
     """A client sent more than is read."""
-
-    code: ClassVar[str] = "too_large"
-    status: ClassVar[int] = 413
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import time
 import weakref
 from pathlib import Path
 
+from cerro_services.pids import lives
+
 _OLD = 86_400.0
 """Seconds after which a folder is nobody's: no request takes a day."""
 
@@ -63,11 +65,6 @@ def _is_left(path: Path) -> bool:
     try:
         if time.time() - path.stat().st_mtime > _OLD:
             return True
-        if host != socket.gethostname() or not rest.isdigit():
-            return False
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
     except OSError:
         return False
-    return False
+    return host == socket.gethostname() and rest.isdigit() and not lives(int(rest))

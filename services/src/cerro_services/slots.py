@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 from cerro_services.access import Caller
 from cerro_services.errors import CerroError
 from cerro_services.quotas import Quotas
 
 
-class BusyError(CerroError):
+class BusyError(CerroError, code="busy", status=503):
     """So many queries wait that one more would not be answered in time."""
-
-    code: ClassVar[str] = "busy"
-    status: ClassVar[int] = 503
 
 
 class Slots:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cerro_services.errors import CerroError
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class AdqlError(CerroError):
+class AdqlError(CerroError, code="adql_error", status=400):
     """A query that is not ADQL, or names what is not there.
 
     Parameters
@@ -22,9 +22,6 @@ class AdqlError(CerroError):
         First and last character (inclusive, counted from 0) of the part at fault; None if the
         whole query is.
     """
-
-    code: ClassVar[str] = "adql_error"
-    status: ClassVar[int] = 400
 
     def __init__(self, message: str, span: tuple[int, int] | None = None) -> None:
         super().__init__(message)
@@ -53,10 +50,8 @@ class AdqlError(CerroError):
         return AdqlError(f"line {number}, column {column}: {self.message}\n  {shown}\n  {caret}")
 
 
-class NotSupportedError(AdqlError):
+class NotSupportedError(AdqlError, code="adql_not_supported"):
     """ADQL that this service does not run (yet)."""
-
-    code: ClassVar[str] = "adql_not_supported"
 
 
 def nearest(name: str, names: Iterable[str], *, n: int = 3, cutoff: float = 0.5) -> str:

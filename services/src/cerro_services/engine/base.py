@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -13,32 +13,20 @@ from cerro_services.errors import CerroError
 from cerro_services.release import Catalog
 
 
-class EngineError(CerroError):
+class EngineError(CerroError, code="engine_error", status=500):
     """The data of a release could not be read, or the engine failed."""
 
-    code: ClassVar[str] = "engine_error"
-    status: ClassVar[int] = 500
 
-
-class QueryRefusedError(CerroError):
+class QueryRefusedError(CerroError, code="query_error", status=400):
     """The engine found a value or a type that does not fit while the query ran."""
 
-    code: ClassVar[str] = "query_error"
-    status: ClassVar[int] = 400
 
-
-class ResourceError(CerroError):
+class ResourceError(CerroError, code="resource_error", status=400):
     """The query needs more memory, disk or time than it may have."""
 
-    code: ClassVar[str] = "resource_error"
-    status: ClassVar[int] = 400
 
-
-class QueryCancelledError(CerroError):
+class QueryCancelledError(CerroError, code="cancelled", status=499):
     """The query was stopped."""
-
-    code: ClassVar[str] = "cancelled"
-    status: ClassVar[int] = 499
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import shutil
 import socket
 from pathlib import Path
 
+from cerro_services.pids import lives
+
 _NUMBERS = itertools.count()
 
 
@@ -33,19 +35,9 @@ def own_spill(parent: Path | None) -> Path | None:
     ours = f"engine-{socket.gethostname()}."
     for left in parent.glob(f"{ours}*"):
         pid = left.name.removeprefix(ours).partition("-")[0]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdigit() and not lives(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
     folder = parent / f"{ours}{os.getpid()}-{next(_NUMBERS)}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     return folder
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,8 @@ from cerro_services.errors import CerroError
 from cerro_services.formats.fields import Field, is_bytes, is_list
 
 
-class ValueRefusedError(CerroError):
+class ValueRefusedError(CerroError, code="query_error", status=400):
     """A value that a result cannot hold."""
-
-    code: ClassVar[str] = "query_error"
-    status: ClassVar[int] = 400
 
 
 def conform(batch: pa.RecordBatch, fields: Sequence[Field]) -> list[pa.Array]:

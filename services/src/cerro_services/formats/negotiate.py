@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -17,11 +17,8 @@ from cerro_services.formats.frame import Frame
 from cerro_services.formats.tabledata import TabledataWriter
 
 
-class FormatError(CerroError):
+class FormatError(CerroError, code="format_error", status=400):
     """A format that is not offered."""
-
-    code: ClassVar[str] = "format_error"
-    status: ClassVar[int] = 400
 
 
 class Writer(Protocol):

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +20,8 @@ _MOST = 32 << 30
 """Bytes of a temporary file at most."""
 
 
-class SpoolError(CerroError):
+class SpoolError(CerroError, code="resource_error", status=400):
     """The rows of a result find no room."""
-
-    code: ClassVar[str] = "resource_error"
-    status: ClassVar[int] = 400
 
 
 @dataclass

@@ -4,53 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from cerro_services.errors import CerroError
 
 
-class ReleaseError(CerroError):
+class ReleaseError(CerroError, code="release_error", status=400):
     """A release, its description or its schema is not as it should be."""
 
-    code: ClassVar[str] = "release_error"
-    status: ClassVar[int] = 400
 
-
-class ReleaseNotFound(ReleaseError):  # noqa: N818 - the name is part of the agreed API
+class ReleaseNotFound(ReleaseError, code="release_not_found", status=404):  # noqa: N818 - the name is part of the agreed API
     """No release, or no such version of it, is in the store."""
 
-    code: ClassVar[str] = "release_not_found"
-    status: ClassVar[int] = 404
 
-
-class SchemaError(ReleaseError):
+class SchemaError(ReleaseError, code="schema_invalid"):
     """A Felis schema is not valid, or says something that a release cannot hold."""
 
-    code: ClassVar[str] = "schema_invalid"
 
-
-class ReleaseBusyError(ReleaseError):
+class ReleaseBusyError(ReleaseError, code="release_busy", status=409):
     """Another process writes to the same release."""
 
-    code: ClassVar[str] = "release_busy"
-    status: ClassVar[int] = 409
 
-
-class DiskFullError(ReleaseError):
+class DiskFullError(ReleaseError, code="disk_full", status=507):
     """The disk is full."""
 
-    code: ClassVar[str] = "disk_full"
-    status: ClassVar[int] = 507
 
-
-class DamagedError(ReleaseError):
+class DamagedError(ReleaseError, code="release_damaged", status=500):
     """A stored release does not match its manifest."""
 
-    code: ClassVar[str] = "release_damaged"
-    status: ClassVar[int] = 500
 
-
-class CheckError(ReleaseError):
+class CheckError(ReleaseError, code="release_unfit", status=409):
     """A draft is not fit to be published.
 
     Parameters
@@ -61,16 +43,13 @@ class CheckError(ReleaseError):
         What must be mended, one line each.
     """
 
-    code: ClassVar[str] = "release_unfit"
-    status: ClassVar[int] = 409
-
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         lines = "".join(f"\n  {problem}" for problem in problems)
         super().__init__(f"Release {name!r} is not published; mend this first:{lines}")
 
 
-class DataError(ReleaseError):
+class DataError(ReleaseError, code="data_invalid"):
     """A table to be ingested does not match its schema.
 
     Parameters
@@ -86,8 +65,6 @@ class DataError(ReleaseError):
     value
         The offending value.
     """
-
-    code: ClassVar[str] = "data_invalid"
 
     def __init__(
         self,

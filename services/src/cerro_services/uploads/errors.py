@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from cerro_services.errors import CerroError
 from cerro_services.parameters import TooLargeError
 
 
-class UploadError(CerroError):
+class UploadError(CerroError, code="upload_error", status=400):
     """An upload cannot be used.
 
     Parameters
@@ -18,9 +16,6 @@ class UploadError(CerroError):
     problem
         What is wrong, and what to do.
     """
-
-    code: ClassVar[str] = "upload_error"
-    status: ClassVar[int] = 400
 
     def __init__(self, name: str, problem: str) -> None:
         self.name, self.problem = name, problem

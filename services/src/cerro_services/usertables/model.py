@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from cerro_services.access import Caller
 from cerro_services.errors import CerroError
@@ -20,39 +20,24 @@ SHARED = "user_"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
-class UserTableError(CerroError):
+class UserTableError(CerroError, code="table_error", status=400):
     """A user's table is not as it should be, or something wrong is asked of it."""
 
-    code: ClassVar[str] = "table_error"
-    status: ClassVar[int] = 400
 
-
-class UserTableNotFoundError(CerroError):
+class UserTableNotFoundError(CerroError, code="table_not_found", status=404):
     """There is no such table, or not for this caller."""
 
-    code: ClassVar[str] = "table_not_found"
-    status: ClassVar[int] = 404
 
-
-class UserTableForbiddenError(CerroError):
+class UserTableForbiddenError(CerroError, code="table_forbidden", status=403):
     """The caller sees the table but may not do this with it."""
 
-    code: ClassVar[str] = "table_forbidden"
-    status: ClassVar[int] = 403
 
-
-class UserTableExistsError(CerroError):
+class UserTableExistsError(CerroError, code="table_exists", status=409):
     """A table of this name is there already, or was changed meanwhile."""
 
-    code: ClassVar[str] = "table_exists"
-    status: ClassVar[int] = 409
 
-
-class UserTableQuotaError(CerroError):
+class UserTableQuotaError(CerroError, code="quota_exceeded", status=413):
     """The caller would keep more than they may."""
-
-    code: ClassVar[str] = "quota_exceeded"
-    status: ClassVar[int] = 413
 
 
 @dataclass(frozen=True)

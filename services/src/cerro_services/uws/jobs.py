@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from cerro_services.access import Caller
 from cerro_services.context import Context
@@ -43,11 +43,8 @@ _BEFORE_RUN = (Phase.PENDING, Phase.QUEUED)
 _BUSY = (Phase.QUEUED, Phase.EXECUTING)
 
 
-class JobStateError(CerroError):
+class JobStateError(CerroError, code="job_state", status=403):
     """The job is past the point where this could be done (UWS 1.1 §2.2.3)."""
-
-    code: ClassVar[str] = "job_state"
-    status: ClassVar[int] = 403
 
 
 @dataclass(frozen=True)

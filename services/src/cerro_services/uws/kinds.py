@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO
 
 from starlette.requests import Request
 
@@ -19,11 +19,8 @@ from cerro_services.quotas import Quota
 from cerro_services.uws.model import Job, Pairs, Progress, Result
 
 
-class ResultTooLargeError(CerroError):
+class ResultTooLargeError(CerroError, code="quota_exceeded", status=400):
     """A caller would keep more results than they may."""
-
-    code: ClassVar[str] = "quota_exceeded"
-    status: ClassVar[int] = 400
 
 
 class Task:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from cerro_services.access import Caller
 from cerro_services.errors import CerroError
@@ -35,25 +35,16 @@ ACTIVE = frozenset({Phase.PENDING, Phase.QUEUED, Phase.EXECUTING})
 """Phases that a job leaves again (UWS 1.1 §2.2.1.2)."""
 
 
-class JobError(CerroError):
+class JobError(CerroError, code="job_error", status=400):
     """What is asked of a job cannot be done."""
 
-    code: ClassVar[str] = "job_error"
-    status: ClassVar[int] = 400
 
-
-class JobNotFoundError(CerroError):
+class JobNotFoundError(CerroError, code="job_not_found", status=404):
     """There is no such job, or not for this caller."""
 
-    code: ClassVar[str] = "job_not_found"
-    status: ClassVar[int] = 404
 
-
-class TooManyJobsError(CerroError):
+class TooManyJobsError(CerroError, code="too_many_jobs", status=429):
     """The caller has as many jobs as they may."""
-
-    code: ClassVar[str] = "too_many_jobs"
-    status: ClassVar[int] = 429
 
 
 @dataclass(frozen=True)

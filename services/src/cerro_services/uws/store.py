@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,11 +28,8 @@ _CLAIM = 0x6365727230
 _PAGE = 1000
 
 
-class StoreUnavailableError(CerroError):
+class StoreUnavailableError(CerroError, code="database_unavailable", status=503):
     """The database does not answer."""
-
-    code: ClassVar[str] = "database_unavailable"
-    status: ClassVar[int] = 503
 
 
 class JobStore:

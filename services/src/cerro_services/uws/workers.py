@@ -9,6 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from cerro_services.pids import lives
 from cerro_services.uws.model import Failure, Job, Phase, encoded, now
 from cerro_services.uws.store import JobStore
 from cerro_services.uws.tables import JOBS, WORKERS
@@ -125,15 +126,6 @@ def _started(pid: int) -> str:
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "" if _is_missing(pid) else "0"
+        # Where there is no /proc, nothing is known but whether it is there.
+        return "0" if lives(pid) and not Path("/proc/self").exists() else ""
     return status.rpartition(")")[2].split()[19]
-
-
-def _is_missing(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return Path("/proc/self").exists()
