@@ -70,9 +70,15 @@ class Home:
 
     @property
     def releases(self) -> Path:
-        """The release store."""
-        override = os.environ.get("CERRO_RELEASES")
-        return Path(override).absolute() if override else self.root / "releases"
+        """The folder of releases; they may lie in buckets besides."""
+        folder = next((place for place in _places() if "://" not in place), None)
+        return Path(folder).absolute() if folder else self.root / "releases"
+
+    @property
+    def places(self) -> str:
+        """All places where releases lie, as the services are told them."""
+        buckets = [place for place in _places() if "://" in place]
+        return ",".join([str(self.releases), *buckets])
 
     def log(self, process: str) -> Path:
         """Return the log file of a process."""
@@ -140,3 +146,9 @@ class Home:
                 f"at least {NEEDED_BYTES // 1024**2} MiB to run. Free some, or choose another "
                 "folder with --home."
             )
+
+
+def _places() -> list[str]:
+    """Give the places of CERRO_RELEASES: a folder, buckets, or both, with commas between them."""
+    named = os.environ.get("CERRO_RELEASES", "")
+    return [place for part in named.split(",") if (place := part.strip())]

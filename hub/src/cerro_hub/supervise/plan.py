@@ -103,7 +103,7 @@ def make_plan(
     """
     shared = {"CERRO_HOME": str(home.root), "PYTHONUNBUFFERED": "1"}
     serving = shared | {
-        "CERRO_RELEASES": str(home.releases),
+        "CERRO_RELEASES": home.places,
         "CERRO_EXTERNAL_URL": wiring.address,
         "CERRO_HUB_API_URL": wiring.hub_api_url,
         "CERRO_SERVICES_URL": wiring.services_url,

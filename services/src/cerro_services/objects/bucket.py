@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 DIGEST = "cerro-sha256"
 """In the metadata of an object: its checksum."""
 _SCHEME = "s3://"
-_CONNECT, _ANSWER, _GIVE_UP = "5s", "60s", timedelta(seconds=10)
+_CONNECT, _ANSWER, _GIVE_UP = "5s", "30s", timedelta(seconds=10)
 _RETRIES = 2
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,40})</Code>")

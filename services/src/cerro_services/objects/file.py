@@ -33,7 +33,7 @@ _RUN = 256
 """Blocks of a request at most."""
 _FOOTER = 400
 """A file is so many times larger than its footer, or more. If it is not, that costs a request."""
-_AGAIN = 5.0
+_AGAIN = 2.0
 """Seconds until an object that was wrong is looked at again."""
 _USED = 1.0
 """Seconds within which the use of a file is noted once."""
