@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from pyarrow import parquet
+from services.tests.answering import answered
 from services.tests.serving import Hub, Served, running, working
 from services.tests.sky import SCHEMA, SERVICES, sky
 from tests.support.platform import free_port
@@ -79,14 +80,7 @@ def ask(engine: DuckDBEngine, catalogue: Catalogue) -> Callable[[str], pa.Table]
     """Give a function that answers ADQL with an Arrow table named as the query names columns."""
 
     def answer(adql: str) -> pa.Table:
-        query = compile_query(adql, catalogue)
-        stream = engine.stream(query)
-        try:
-            schema = stream.begin()
-            table = pa.Table.from_batches(list(stream), schema)
-        finally:
-            stream.close()
-        return table.rename_columns([c.name for c in query.columns])
+        return answered(engine, compile_query(adql, catalogue))
 
     return answer
 

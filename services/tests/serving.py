@@ -10,10 +10,12 @@ import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import httpx
 import psutil
 import uvicorn
+from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
 from cerro_services.app import create_app
@@ -83,6 +85,30 @@ class Served:
     def tap(self) -> str:
         """Address of TAP."""
         return f"{self.url}/api/tap"
+
+    @property
+    def port(self) -> int:
+        """Where they listen."""
+        return int(self.url.rpartition(":")[2])
+
+    def beside(self, home: Path, **told: object) -> Served:
+        """Give services of the same releases and the same hub, to be run beside these.
+
+        Parameters
+        ----------
+        home
+            Their folder.
+        told
+            Further settings.
+        """
+        url = f"http://127.0.0.1:{free_port()}"
+        given = {
+            "releases": self.settings.releases,
+            "hub_api_url": self.settings.hub_api_url,
+            "memory": "500MB",
+            **told,
+        }
+        return Served(url, [], Settings(home=home, external_url=url, **given))
 
 
 class _Telling(uvicorn.Server):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,28 +13,22 @@ import pytest
 from lxml import etree
 from services.tests.serving import Served, running, working
 from services.tests.uws.client import HEAVY, UWS, Client
-from tests.support.platform import free_port
+from tests.support import disks
 from tests.support.waiting import eventually
-
-from cerro_services.config import Settings
 
 LONG = (
     "SELECT a.objectId, b.objectId AS other, a.kind FROM sky.Object AS a "
     "JOIN sky.Object AS b ON a.n = b.n"
 )
 """Has 80 million rows, of which MAXREC takes some."""
-DISK = "48m"
+DISK = 48 << 20
 
 
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a folder on a small disk of its own, where that can be had."""
-    folder = tmp_path_factory.mktemp("jobs")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-    yield folder
-    if mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disks.small_disk(tmp_path_factory.mktemp("jobs"), DISK) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +36,8 @@ def served_alone(
     served: Served, small_disk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """Serve the same releases from a home whose worker these tests may kill."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    settings = Settings(
-        home=tmp_path_factory.mktemp("faults"),
-        releases=served.settings.releases,
-        external_url=url,
-        hub_api_url=served.settings.hub_api_url,
-        memory="500MB",
+    alone = served.beside(
+        tmp_path_factory.mktemp("faults"),
         job_memory="500MB",
         threads=2,
         job_processes=1,
@@ -60,8 +47,8 @@ def served_alone(
             "public": {"queued_jobs": 3, "running_jobs": 1},
         },
     )
-    with running(settings, port):
-        yield Served(url, [], settings)
+    with running(alone.settings, alone.port):
+        yield alone
 
 
 @pytest.fixture(scope="module")

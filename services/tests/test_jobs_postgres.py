@@ -15,8 +15,6 @@ from services.tests.uws.client import HEAVY, Client
 from tests.support.platform import free_port
 from tests.support.waiting import eventually
 
-from cerro_services.config import Settings
-
 FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 PATH = os.pathsep.join([*map(str, FOLDERS), os.environ.get("PATH", "")])
 
@@ -85,19 +83,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def anyone(
     served: Served, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    settings = Settings(
-        home=tmp_path_factory.mktemp("postgres"),
-        releases=served.settings.releases,
-        external_url=url,
-        hub_api_url=served.settings.hub_api_url,
-        memory="500MB",
-        job_processes=1,
-        database=cluster.url,
-    )
-    with running(settings, port), working(settings):
-        yield Client(Served(url, [], settings))
+    home = tmp_path_factory.mktemp("postgres")
+    alone = served.beside(home, job_processes=1, database=cluster.url)
+    with running(alone.settings, alone.port), working(alone.settings):
+        yield Client(alone)
 
 
 @pytest.mark.req("UWS-12")

@@ -79,23 +79,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def settings(served: Served, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(
-        home=tmp_path_factory.mktemp("queued"),
-        releases=served.settings.releases,
-        external_url=f"http://127.0.0.1:{free_port()}",
-        hub_api_url=served.settings.hub_api_url,
-        memory="500MB",
-        job_processes=1,
-        queue_url=server.url,
-    )
+def alone(served: Served, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    home = tmp_path_factory.mktemp("queued")
+    return served.beside(home, job_processes=1, queue_url=server.url)
 
 
 @pytest.fixture(scope="module")
-def anyone(settings: Settings) -> Iterator[Client]:
-    url = settings.base_url
-    with running(settings, int(url.rpartition(":")[2])):
-        yield Client(Served(url, [], settings))
+def settings(alone: Served) -> Settings:
+    return alone.settings
+
+
+@pytest.fixture(scope="module")
+def anyone(alone: Served) -> Iterator[Client]:
+    with running(alone.settings, alone.port):
+        yield Client(alone)
 
 
 @pytest.mark.req("UWS-12")

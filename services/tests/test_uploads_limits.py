@@ -9,9 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.support.platform import free_port
 
-from cerro_services.config import Settings
 from cerro_services.parameters import Parameters, Part
 from cerro_services.uploads import (
     UploadLimits,
@@ -38,22 +36,16 @@ def test_uploads_together_are_bounded(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def narrow(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Serve with little room for uploads."""
-    port = free_port()
-    settings = Settings(
-        home=tmp_path_factory.mktemp("narrow"),
-        releases=served.settings.releases,
-        external_url=f"http://127.0.0.1:{port}",
-        memory="200MB",
-        threads=1,
-        quotas={"public": {"upload_bytes": 3_000_000}},
-    )
+    home, quotas = tmp_path_factory.mktemp("narrow"), {"public": {"upload_bytes": 3_000_000}}
+    beside = served.beside(home, memory="200MB", threads=1, quotas=quotas)
     with (
-        running(settings, port),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/tap/", timeout=60) as client,
+        running(beside.settings, beside.port),
+        httpx.Client(base_url=f"{beside.tap}/", timeout=60) as client,
     ):
         yield client
-    assert settings.uploads is not None
-    assert list(settings.uploads.iterdir()) == []
+    uploads = beside.settings.uploads
+    assert uploads is not None
+    assert list(uploads.iterdir()) == []
 
 
 @pytest.mark.req("UPL-5")

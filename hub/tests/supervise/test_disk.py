@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hub.tests.support import ADMIN_PASSWORD, Person, Platform, running
+from tests.support.disks import small_disk
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 
 
-@contextmanager
-def _small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]
-    answer = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        pytest.skip(f"cannot mount a small disk here: {answer.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.req("HUB-7")
 def test_a_full_disk_at_the_start_is_one_clear_line(place: Path) -> None:
-    with _small_disk(place / "tiny", 16) as disk:
+    with small_disk(place / "tiny", 16 << 20, needed=True) as disk:
         platform = Platform(disk / "home")
         platform.output_file = place / "tiny.out"
         assert platform.begin().process.wait(60) == 1  # type: ignore[union-attr]
@@ -41,7 +27,7 @@ def test_a_full_disk_at_the_start_is_one_clear_line(place: Path) -> None:
 @pytest.mark.req("HUB-7")
 def test_a_disk_that_fills_up_is_said_and_the_platform_recovers(place: Path) -> None:
     with (
-        _small_disk(place / "small", 160) as disk,
+        small_disk(place / "small", 160 << 20, needed=True) as disk,
         running(disk / "home", without=["services", "portal"]) as platform,
     ):
         filling = disk / "filling"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from services.tests.answering import answered
 
 from cerro_services.adql import Catalogue, compile_query
 from cerro_services.engine import DuckDBEngine
@@ -24,12 +25,6 @@ def answer(engine: DuckDBEngine) -> Answer:
                 scan.near.clear()
                 scan.joined.clear()
                 scan.any_rows = False
-        stream = engine.stream(query)
-        try:
-            schema = stream.begin()
-            table = pa.Table.from_batches(list(stream), schema)
-        finally:
-            stream.close()
-        return table.rename_columns([column.name for column in query.columns])
+        return answered(engine, query)
 
     return run

@@ -15,10 +15,9 @@ import pytest
 from services.tests.faults.processes import Serving
 from services.tests.serving import Served, working
 from services.tests.uws.client import Client
-from tests.support.platform import free_port
+from tests.support import disks
 from tests.support.waiting import eventually
 
-from cerro_services.config import Settings
 from cerro_services.engine import DuckDBEngine, Limits
 
 LONG = "SELECT a.objectId, a.ra, b.kind FROM sky.Object AS a, sky.Object AS b"
@@ -33,12 +32,8 @@ DISK = 4 << 20
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a folder on a small disk of its own, where that can be had."""
-    folder = tmp_path_factory.mktemp("uploads")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
-    yield folder
-    if mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disks.small_disk(tmp_path_factory.mktemp("uploads"), DISK) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +44,16 @@ def serving(
     home = tmp_path_factory.mktemp("served")
     releases = home / "releases"
     shutil.copytree(served.settings.releases, releases, symlinks=True)
-    settings = Settings(
-        home=home,
+    alone = served.beside(
+        home,
         releases=releases,
-        external_url=f"http://127.0.0.1:{free_port()}",
-        hub_api_url=served.settings.hub_api_url,
-        memory="500MB",
         job_memory="500MB",
         job_processes=1,
         threads=2,
         workers=1,
         uploads=small_disk,
     )
-    with Serving(settings) as made:
+    with Serving(alone.settings) as made:
         yield made
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.support.disks import small_disk
 
 from cerro_services.release import ReleaseStore
 
@@ -19,15 +19,8 @@ SIZE = 3 << 20
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ReleaseStore]:
     """Give a store on a disk of a few megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        pytest.skip(f"a small disk cannot be mounted here: {error}")
-    yield ReleaseStore(folder / "releases")
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "small", SIZE, needed=True) as folder:
+        yield ReleaseStore(folder / "releases")
 
 
 @pytest.mark.req("REL-7")
