@@ -1,8 +1,8 @@
 """Run the measurements named on the command line (all by default) and write what they found.
 
-Each module of this package has ``run(workdir: Path) -> dict[str, float | str]``, whose keys name
-a figure with its unit. The figures go to ``bench/results/<name>.json`` and, as one table, to
-standard output.
+Each module of this package has ``run(workdir: Path) -> dict[str, float | str]``: it may use a
+scratch folder of its own, and gives figures, whose keys name them with their units. They go to
+``bench/results/<name>.json`` and, as one table, to standard output.
 """
 
 from __future__ import annotations

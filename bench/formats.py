@@ -40,18 +40,7 @@ _SCHEMA = (
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Write, serve and watch.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Write, serve and watch."""
     table = _made(ROWS)
     figures = _writers(table)
     store = _published(workdir)

@@ -24,18 +24,7 @@ HEAVY = f"SELECT COUNT(*) AS n FROM {TABLE} AS a JOIN {TABLE} AS b ON a.ra + b.d
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Run jobs.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Run jobs."""
     figures: dict[str, float | str] = {}
     store = tycho2(workdir, figures)
     with (

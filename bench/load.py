@@ -26,18 +26,7 @@ SECONDS = 60.0
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Publish Tycho-2, serve it and crowd it.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Publish Tycho-2, serve it and crowd it."""
     figures: dict[str, float | str] = {}
     store = tycho2(workdir, figures)
     with served(workdir, store) as url:

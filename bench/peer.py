@@ -93,18 +93,7 @@ class Server:
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Publish the table, and ask both servers.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Publish the table, and ask both servers."""
     data = _data(workdir)
     peer = Server(
         os.environ.get("CERRO_PEER", "http://127.0.0.1:8380/tap"),

@@ -26,18 +26,7 @@ CONES = 60
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Publish Tycho-2 and ask it for cones and keys.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Publish Tycho-2 and ask it for cones and keys."""
     figures: dict[str, float | str] = {}
     table = stars(workdir, figures)
     store = workdir / "releases"

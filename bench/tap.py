@@ -27,18 +27,7 @@ TEN = "ra, dec, pmRA, pmDE, BTmag, VTmag, e_BTmag, e_VTmag, n_obs, hip"
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Publish Tycho-2 and ask it.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Figures; the unit is in the key.
-    """
+    """Publish Tycho-2 and ask it."""
     figures: dict[str, float | str] = {}
     store = tycho2(workdir, figures)
     keys = _keys(store)

@@ -23,18 +23,7 @@ LARGE = 1_000_000
 
 
 def run(workdir: Path) -> dict[str, float | str]:
-    """Read tables of positions.
-
-    Parameters
-    ----------
-    workdir
-        A scratch folder.
-
-    Returns
-    -------
-    dict
-        Median milliseconds by format and rows; seconds and megabytes for a large one.
-    """
+    """Read tables of positions."""
     found: dict[str, float | str] = {}
     for count in (1_000, 10_000):
         for form, content in _written(_positions(count)).items():
