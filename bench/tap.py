@@ -73,6 +73,7 @@ def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float 
     from cerro_services.access import PUBLIC
     from cerro_services.config import Settings
     from cerro_services.context import Context
+    from cerro_services.logs import configure
     from cerro_services.parameters import Parameters
     from cerro_services.tap.answer import Answer
     from cerro_services.tap.question import Question
@@ -80,6 +81,9 @@ def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float 
 
     settings = Settings(home=workdir / "home", releases=store)
     context, views = Context.build(settings), Views()
+    # As the service does it, and not between the figures.
+    log = (workdir / "handler.log").open("w")
+    configure(stream=log)
 
     def ask(query: str) -> None:
         question = Question.read(Parameters({"QUERY": [query]}), None, settings)
@@ -93,6 +97,8 @@ def _in_process(workdir: Path, store: Path, keys: list[str]) -> dict[str, float 
         figures[f"handler_{name}_ms"] = median_ms(lambda i, q=query: ask(q(i)), REPEATS)  # type: ignore[misc]
         figures[f"handler_{name}_cpu_ms"] = (time.process_time() - cpu) / (REPEATS + 1) * 1e3
     context.engine.close()
+    configure()
+    log.close()
     return figures
 
 
