@@ -31,7 +31,7 @@ def serve(
     from cerro_services.config import load
     from cerro_services.counting import prepare
     from cerro_services.errors import CerroError
-    from cerro_services.serving import serve_by, spare_drivers, spare_pandas
+    from cerro_services.serving import serve_by, spare_drivers, spare_pandas, take_turns
 
     logs.configure(log_level)
     spare_pandas()
@@ -47,6 +47,7 @@ def serve(
             from cerro_services.app import create_app
 
             more_files()
+            take_turns()
             app = create_app(settings, names)
     except (CerroError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from cerro_services.access import Caller
-from cerro_services.adql import Catalogue, Query, compile_query
+from cerro_services.adql import Catalogue, Query
 from cerro_services.context import Context
 from cerro_services.engine import QueryCancelledError, ResourceError, Stream
 from cerro_services.errors import CerroError
@@ -171,7 +171,8 @@ class Answer:
             return self._views.query(seen, self.question.adql)
         limits = limits_of(self._context, self.caller)
         uploads = [load(upload, limits, self._wanted) for upload in self.question.uploads]
-        return compile_query(self.question.adql, Catalogue((*seen.catalogue.tables, *uploads)))
+        catalogue = Catalogue((*seen.catalogue.tables, *uploads))
+        return self._views.compiled(self.question.adql, catalogue)
 
     def next(self) -> bytes | None:
         """Give the next piece of the document; None after the last."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from threading import Lock
 
 from cerro_services import usertables
 from cerro_services.access import Caller
-from cerro_services.adql import Query, compile_query
+from cerro_services.adql import Catalogue, Query, compile_query
 from cerro_services.adql.resolver import Resolve
 from cerro_services.context import Context
 from cerro_services.release import Release
@@ -23,7 +24,7 @@ class Views:
 
     def __init__(self, resolve: Resolve | None = None) -> None:
         self._resolve = resolve
-        self._lock = Lock()
+        self._lock, self._long = Lock(), Lock()
         self._views: dict[tuple[object, ...], View] = {}
         self._queries: dict[tuple[int, str], tuple[View, Query]] = {}
 
@@ -63,13 +64,21 @@ class Views:
         # The view is kept beside its query, so its identity belongs to no other.
         if known is not None and known[0] is seen:
             return known[1]
-        query = compile_query(adql, seen.catalogue, resolve=self._resolve)
+        query = self.compiled(adql, seen.catalogue)
         if len(adql) > _SHORT:
             return query
         with self._lock:
             _make_room(self._queries, _QUERIES)
             self._queries[key] = (seen, query)
         return query
+
+    def compiled(self, adql: str, catalogue: Catalogue) -> Query:
+        """Compile a query; long ones one after the other.
+
+        Each takes Python for seconds, which all other queries need for milliseconds.
+        """
+        with self._long if len(adql) > _SHORT else nullcontext():
+            return compile_query(adql, catalogue, resolve=self._resolve)
 
 
 def _names(releases: Sequence[Release]) -> Iterator[tuple[str, str]]:
