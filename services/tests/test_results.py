@@ -147,6 +147,16 @@ def test_head_gives_the_type_without_rows(client: httpx.Client) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/vnd.apache.parquet"
     assert answer.content == b""
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.req("FMT-8")
+def test_json_tells_unit_and_description_of_every_column(client: httpx.Client) -> None:
+    query = "SELECT TOP 1 COUNT(*) AS n FROM sky.Object"
+    answer = client.get("sync", params={"QUERY": query, "RESPONSEFORMAT": "json"})
+    (column,) = answer.json()["metadata"]
+    assert column["unit"] is None
+    assert "description" in column
 
 
 def ask(served: Served, size: int = 65536, **parameters: str) -> socket.socket:

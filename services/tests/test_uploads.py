@@ -227,6 +227,15 @@ def test_pyvo_uploads_and_joins_with_the_sky(served: Served, rows: dict[str, pa.
 
 
 @pytest.mark.req("UPL-2")
+def test_an_empty_table_is_a_table(served: Served) -> None:
+    nothing = Table({"number": np.array([], int), "name": np.array([], "U3")})
+    found = pyvo.dal.TAPService(served.tap).run_sync(
+        "SELECT * FROM TAP_UPLOAD.nothing", uploads={"nothing": nothing}
+    )
+    assert (len(found), list(found.fieldnames)) == (0, ["number", "name"])
+
+
+@pytest.mark.req("UPL-2")
 def test_several_tables_of_any_name(client: httpx.Client) -> None:
     answer = client.post(
         "sync",

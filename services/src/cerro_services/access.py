@@ -6,7 +6,6 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass
-from typing import ClassVar
 
 import httpx
 
@@ -52,25 +51,16 @@ class Caller:
 PUBLIC = Caller(None, frozenset(), frozenset())
 
 
-class UnauthorizedError(CerroError):
+class UnauthorizedError(CerroError, code="unauthorized", status=401):
     """A token that is not valid."""
 
-    code: ClassVar[str] = "unauthorized"
-    status: ClassVar[int] = 401
 
-
-class ForbiddenError(CerroError):
+class ForbiddenError(CerroError, code="forbidden", status=403):
     """A valid token that does not allow this."""
 
-    code: ClassVar[str] = "forbidden"
-    status: ClassVar[int] = 403
 
-
-class HubUnavailableError(CerroError):
+class HubUnavailableError(CerroError, code="hub_unavailable", status=503):
     """The Hub does not answer, so a token cannot be checked."""
-
-    code: ClassVar[str] = "hub_unavailable"
-    status: ClassVar[int] = 503
 
 
 def challenges(realm: str) -> list[str]:
@@ -174,7 +164,10 @@ class Callers:
                     self._known.clear()
             self._known[token] = (now + self._seconds, caller)
         if caller is None:
-            raise UnauthorizedError("The token is not valid, or no longer. Make a new one.")
+            raise UnauthorizedError(
+                "The token is not valid, or no longer. Make a new one on the platform's page API "
+                "tokens. (With a user name, the token is the password.)"
+            )
         return caller
 
     async def _ask(self, token: str) -> Caller | None:

@@ -24,8 +24,10 @@ from cerro_services.context import Context
 from cerro_services.errors import CerroError
 from cerro_services.formats import votable
 from cerro_services.middleware import Front, Unforeseen
+from cerro_services.tap import pages
 from cerro_services.usertables import upkeep
 from cerro_services.uws.gauges import gauges
+from cerro_services.wayfinding import Signpost
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +86,11 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     for name, service in SERVICES.items():
         if not names or name in names:
             app.include_router(service(context))
+    app.include_router(_front(settings, [name for name in SERVICES if not names or name in names]))
     app.include_router(_health(context))
     app.include_router(monitoring.router(context.store, gauges(context)))
     realm = settings.base_url
+    signpost = Signpost(app.routes, realm)
 
     async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, CerroError)
@@ -94,7 +98,18 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        detail = f"{request.url.path}: {error.detail}."
+        path, method = request.url.path, request.method
+        detail = f"{path}: {error.detail}."
+        if error.status_code == 404:
+            detail = signpost.unknown(path)
+        elif error.status_code == 405:
+            allow = {"Allow": ", ".join(signpost.methods(path))}
+            if method == "OPTIONS":
+                return Response(status_code=204, headers=allow)
+            detail = signpost.refused(path, method)
+            response = _rendered(request, 405, "http_error", detail, realm)
+            response.headers.update(allow)
+            return response
         response = _rendered(request, error.status_code, "http_error", detail, realm)
         response.headers.update(error.headers or {})
         return response
@@ -141,6 +156,18 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     return app
 
 
+def _front(settings: Settings, names: Collection[str]) -> APIRouter:
+    routes = APIRouter(tags=["front"])
+
+    @routes.api_route("/api", methods=["GET", "HEAD"], summary="What is here")
+    def front() -> Response:
+        page = pages.services_page(settings.base_url, names)
+        headers = {"Content-Security-Policy": pages.POLICY}
+        return Response(page, media_type=pages.MIME, headers=headers)
+
+    return routes
+
+
 def _health(context: Context) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
@@ -162,7 +189,7 @@ def _rendered(request: Request, status: int, code: str, message: str, realm: str
     """Say what went wrong in the words of the protocol that was spoken."""
     path = request.url.path
     response: Response
-    if path.startswith(f"{tap.PREFIX}/sync"):
+    if path == f"{tap.PREFIX}/sync":
         response = Response(votable.failure(message), status, media_type=votable.MIME)
     elif path.startswith(f"{cone.PREFIX}/"):
         response = cone.failure(message, status)

@@ -47,7 +47,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        if path.startswith("/api/") and (path.endswith("/") or "//" in path):
+        if path.startswith(("/api/", "/repertoire/")) and (path.endswith("/") or "//" in path):
             # Clients join addresses in both ways. A redirect would lose what a POST holds.
             scope["path"] = _SLASHES.sub("/", path).rstrip("/")
         given = Headers(scope=scope).get("x-request-id", "")

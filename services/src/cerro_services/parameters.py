@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -20,11 +19,8 @@ from cerro_services.scratch import Scratch
 __all__ = ["ParameterError", "Parameters", "Part", "Spool", "TooLargeError"]
 
 
-class ParameterError(CerroError):
+class ParameterError(CerroError, code="parameter_error", status=400):
     """A parameter is missing or wrong."""
-
-    code: ClassVar[str] = "parameter_error"
-    status: ClassVar[int] = 400
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,7 @@ async def read_pairs(request: Request, *, longest: int) -> list[tuple[str, str]]
         raise
 
 
+_FORM = "application/x-www-form-urlencoded"
 _AROUND = 64 << 10
 """Bytes of a form beside its values and files: boundaries and headers."""
 _HINT = " Send a long list of values as a table (UPLOAD), and join it."
@@ -208,6 +205,11 @@ async def _form(request: Request, longest: int, spool: Spool | None) -> multipar
     bounded = Request(request.scope, _bounded(request.receive, most))
     if parts:
         return await multipart.read(kind, bounded.stream(), longest, spool)
+    if kind and length != "0" and not kind.lower().startswith(_FORM):
+        raise ParameterError(
+            f"The body is {kind.partition(';')[0]}. Send the parameters as a form: {_FORM} or "
+            "multipart/form-data."
+        )
     return multipart.Form(await _urlencoded(bounded, longest))
 
 

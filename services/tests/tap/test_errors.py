@@ -81,7 +81,70 @@ def test_pyvo_raises_the_reason(tap: pyvo.dal.TAPService) -> None:
 def test_a_path_that_is_not_there_is_told_in_a_line(served: Served) -> None:
     answer = httpx.get(f"{served.url}/api/nothing")
     assert answer.status_code == 404
-    assert answer.json()["message"] == "/api/nothing: Not Found."
+    there = f"{served.url}/api names what there is."
+    assert answer.json()["message"] == f"There is no /api/nothing. {there}"
+    page = httpx.get(f"{served.url}/api/")
+    assert page.status_code == 200
+    for link in ("/api/tap", "/api/cone", "/api/oai?verb=Identify", "/repertoire/discovery"):
+        assert f'href="{served.url}{link}"' in page.text
+
+
+@pytest.mark.req("TAP-8")
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/api/tap/snyc", "/api/tap/sync"),
+        ("/api/tap/Sync", "/api/tap/sync"),
+        ("/api/tap/synch", "/api/tap/sync"),
+        ("/api/TAP", "/api/tap"),
+        ("/api/tap/capabilites", "/api/tap/capabilities"),
+    ],
+)
+def test_a_mistyped_address_is_told_what_was_meant(served: Served, path: str, meant: str) -> None:
+    answer = httpx.get(served.url + path)
+    assert answer.status_code == 404
+    assert f"There is no {path}. Did you mean {served.url}{meant}?" in answer.text
+
+
+@pytest.mark.req("TAP-8")
+def test_a_method_that_is_not_answered_is_told_which_are(client: httpx.Client) -> None:
+    refused = client.put("async")
+    assert refused.status_code == 405
+    assert refused.text == "/api/tap/async does not answer PUT. Send GET or POST.\n"
+    asked = client.options("async")
+    assert (asked.status_code, asked.content) == (204, b"")
+    for answer in (refused, asked):
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+@pytest.mark.req("TAP-8")
+def test_a_mistyped_query_parameter_is_told(client: httpx.Client) -> None:
+    answer = client.post("sync", data={"QUERRY": "SELECT 1"})
+    assert answer.status_code == 400
+    assert "QUERRY is no parameter; did you mean QUERY?" in status(answer.content)[0][1]
+
+
+@pytest.mark.req("TAP-8")
+def test_a_body_that_is_no_form_is_told_so(client: httpx.Client) -> None:
+    answer = client.post("sync", json={"QUERY": "SELECT 1"})
+    assert answer.status_code == 400
+    assert "The body is application/json." in status(answer.content)[0][1]
+
+
+@pytest.mark.req("TAP-8")
+@pytest.mark.parametrize(
+    ("table", "hint"),
+    [
+        ("TAP_UPLOAD.mine", "send it with UPLOAD=mine,param:"),
+        ("mydb.mine", "it needs your token"),
+        ("secret.Object", "for its members only, who send a token"),
+    ],
+)
+def test_a_table_of_another_schema_is_told_where_it_may_be(
+    client: httpx.Client, table: str, hint: str
+) -> None:
+    answer = client.post("sync", data={"QUERY": f"SELECT TOP 1 * FROM {table}"})
+    assert hint in status(answer.content)[0][1]
 
 
 @pytest.mark.req("TAP-8")

@@ -115,7 +115,11 @@ def test_what_is_wrong_with_a_job_is_its_error(
     error = anyone.get(f"{address}/error")
     assert error.headers["content-type"].startswith("application/x-votable+xml")
     assert b'name="QUERY_STATUS" value="ERROR"' in error.content
-    assert anyone.get(f"{address}/results/result").status_code == 404
+    result = anyone.get(f"{address}/results/result")
+    # Some clients show their users this alone.
+    assert result.status_code == 404
+    assert "It failed: " in result.text
+    assert says in result.text
     anyone.http.delete(address)
 
 

@@ -95,11 +95,25 @@ class Catalogue:
             hint = nearest(written, candidates) or nearest(
                 parts[-1].name, [table.model.name for table in self.tables]
             )
+            hint += self._elsewhere(parts)
             raise AdqlError(f"There is no table {written}.{hint}", span)
         if len(found) > 1:
             names = " or ".join(table.name for table in found)
             raise AdqlError(f"{written} is not clear. Write {names}.", span)
         return found[0]
+
+    def _elsewhere(self, parts: Sequence[exp.Identifier]) -> str:
+        """Say where a table may be whose schema is not here; of all such tables the same."""
+        schema = parts[-2].name if len(parts) > 1 else ""
+        if not schema or schema.lower() in {table.schema.lower() for table in self.tables}:
+            return ""
+        kind = schema.lower()
+        if kind == "tap_upload":
+            name = parts[-1].name
+            return f" No table came with the query: send it with UPLOAD={name},param:… ."
+        if kind == "mydb":
+            return " mydb holds the tables that you keep; it needs your token."
+        return " Tables of a group are there for its members only, who send a token."
 
 
 def same(identifier: exp.Identifier, name: str) -> bool:

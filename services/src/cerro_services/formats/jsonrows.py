@@ -29,6 +29,8 @@ _ESCAPES = (
     *((chr(i), f"\\u{i:04x}") for i in range(32) if i not in {9, 10, 13}),
 )
 _ATTRIBUTES = ("datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
+_ALWAYS = ("unit", "description")
+"""Attributes that are null where there is none: astroquery's TapPlus asks every column for them."""
 
 
 class JsonWriter:
@@ -51,7 +53,7 @@ class JsonWriter:
         """Write everything before the first row."""
         metadata = [
             {"name": f.column.name or f"col{i + 1}"}
-            | {a: v for a in _ATTRIBUTES if (v := getattr(f.column, a))}
+            | {a: v for a in _ATTRIBUTES if (v := getattr(f.column, a) or None) or a in _ALWAYS}
             for i, f in enumerate(self._fields)
         ]
         head = json.dumps({"info": dict(self._info), "metadata": metadata}, ensure_ascii=False)

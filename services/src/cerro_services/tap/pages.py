@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lxml import etree
 
@@ -80,6 +80,44 @@ def front_page(url: str) -> bytes:
         _add(_add(entries, "dt"), "a", path, href=f"{url}/{path}")
         _add(entries, "dd", text)
     return _written(page)
+
+
+_SERVICES = {
+    "tap": (("api/tap", "Catalogues, asked in ADQL: TAP, for TOPCAT, pyvo and others"),),
+    "cone": (("api/cone", "Cone searches, one for each table with positions, in JSON"),),
+    "registry": (("api/oai?verb=Identify", "Records for the registries of the VO (OAI-PMH)"),),
+    "discovery": (
+        ("api/releases", "Data releases and their tables, in JSON"),
+        ("repertoire/discovery", "Services by data set, in JSON"),
+    ),
+}
+
+
+def services_page(url: str, names: Collection[str]) -> bytes:
+    """Write which services there are, for people who open the address above them.
+
+    Parameters
+    ----------
+    url
+        Address of the platform.
+    names
+        Services that are served.
+    """
+    page, body = _page("Services")
+    _add(body, "h1", "Services")
+    _add(body, "p", "What programs ask. People begin at ").append(_link("the home page", f"{url}/"))
+    entries = _add(body, "dl")
+    for name in names:
+        for path, text in _SERVICES.get(name, ()):
+            _add(entries, "dt").append(_link(path, f"{url}/{path}"))
+            _add(entries, "dd", text)
+    return _written(page)
+
+
+def _link(text: str, address: str) -> etree._Element:
+    made = etree.Element(f"{{{XHTML}}}a", href=address)
+    made.text = text
+    return made
 
 
 def _page(title: str) -> tuple[etree._Element, etree._Element]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from cerro_services.config import Settings
 from cerro_services.formats import Format, choose
@@ -81,7 +82,7 @@ class Question:
             raise ParameterError("UPLOAD names tables, but none came with the request.")
         adql = parameters.get("QUERY")
         if adql is None or not adql.strip():
-            raise ParameterError("QUERY is missing: the ADQL to answer.")
+            raise ParameterError("QUERY is missing: the ADQL to answer." + _sent(parameters))
         if len(adql) > settings.query_limit:
             raise ParameterError(
                 f"QUERY has {len(adql):,} characters; at most {settings.query_limit:,} are read."
@@ -97,3 +98,10 @@ class Question:
             None if runid is None else runid[:_RUNID],
             tuple(uploads),
         )
+
+
+def _sent(parameters: Parameters) -> str:
+    """Say which of the parameters that came may have been meant as QUERY."""
+    close = get_close_matches("QUERY", parameters.values, n=1)
+    near = [name for name in close if name != "QUERY"]
+    return f" {near[0]} is no parameter; did you mean QUERY?" if near else ""

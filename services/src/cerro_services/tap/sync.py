@@ -65,4 +65,7 @@ async def _headers(context: Context, answer: Answer) -> Response:
             await run_in_threadpool(answer.compiled)
     finally:
         await run_in_threadpool(answer.close)
-    return Response(headers=answer.headers)
+    response = Response(headers=answer.headers)
+    # Nobody knows it, and none is not the same as no bytes.
+    del response.headers["content-length"]
+    return response

@@ -133,7 +133,7 @@ class _Routes:
             where = self._url(request, job.id)
             why = {
                 Phase.PENDING: "It has not been run: POST PHASE=RUN to " + where + "/phase.",
-                Phase.ERROR: f"It failed; {where}/error says why.",
+                Phase.ERROR: f"It failed: {job.failure.message}" if job.failure else "It failed.",
                 Phase.ABORTED: "It was aborted.",
                 Phase.COMPLETED: f"{where}/results lists those it has.",
             }.get(job.phase, f"It is {job.phase}.")

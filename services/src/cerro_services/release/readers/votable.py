@@ -129,6 +129,8 @@ class _Parser:
             self._text = []
         elif tag == "TABLE":
             self._in_table = True
+            # A table without DATA went before.
+            self.state.fields.clear()
             nrows = attributes.get("nrows", "")
             self.state.nrows = int(nrows) if nrows.isdecimal() and len(nrows) < 19 else None
         elif tag in {*_DATA, "FITS", "PARQUET"} and self._in_table:
@@ -240,8 +242,8 @@ class VOTableSource(TableSource):
             raise DataError(
                 f"is the report of a failed query: {state.status_text.strip()}", file=self.path
             )
-        if not state.fields or not state.serialization:
-            raise DataError("has no table with rows.", file=self.path)
+        if not state.fields:
+            raise DataError("has no table with columns.", file=self.path)
         names = [f.name for f in state.fields]
         doubled = sorted(n for n, count in Counter(names).items() if count > 1)
         if doubled:
@@ -282,6 +284,9 @@ class VOTableSource(TableSource):
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the rows as they are parsed."""
         head = self._head
+        if not head.serialization:
+            # A table without DATA has no rows (VOTable §4.1), as astropy writes an empty one.
+            return
         done = 0
         if head.serialization == "tabledata" and (head.encoding or "utf-8").lower() == "utf-8":
             rows = TextRows(self.path, head.fields, with_nulls=False)
