@@ -44,8 +44,7 @@ class Layout:
             np.arange(a // BLOCK, -(-b // BLOCK))
             for a, b in zip(begins.tolist(), ends.tolist(), strict=True)
         ]
-        # The first four bytes say that it is Parquet.
-        return np.unique(np.concatenate([np.zeros(1, np.int64), *parts]))
+        return np.unique(np.concatenate(parts))
 
     def groups(self, ranges: Ranges | None) -> list[int]:
         """Give the row groups that may hold rows of a region."""

@@ -35,6 +35,8 @@ _FOOTER = 400
 """A file is so many times larger than its footer, or more. If it is not, that costs a request."""
 _AGAIN = 2.0
 """Seconds until an object that was wrong is looked at again."""
+_LONG_AGO = 946_684_800
+"""When a file here was last changed, for all who ask: what was published never is [s]."""
 _USED = 1.0
 """Seconds within which the use of a file is noted once."""
 
@@ -260,6 +262,8 @@ class CachedFile:
                 written = 0
                 while written < len(data):
                     written += os.pwrite(self._data, data[written:], begin + written)
+                # A database that keeps what it knows of files need not read it anew.
+                os.utime(self._data, (_LONG_AGO, _LONG_AGO))
                 self._marks[first:stop] = 1
         finally:
             with self._lock:
