@@ -19,7 +19,8 @@ from pyarrow import parquet
 from cerro_services.adql import Catalogue, Circle, QueryTable, compile_query
 from cerro_services.engine import DuckDBEngine, EngineError, Limits, ResourceError
 from cerro_services.engine.coverage import cover, cover_circles, intersection
-from cerro_services.engine.mapped import Files, MappedFile
+from cerro_services.engine.files import Files
+from cerro_services.engine.mapped import MappedFile
 from cerro_services.engine.picking import Picker
 from cerro_services.release import Column
 from cerro_services.release.conform import match

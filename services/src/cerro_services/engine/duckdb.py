@@ -36,8 +36,8 @@ from cerro_services.engine.base import (
     Stream,
 )
 from cerro_services.engine.fetched import opened
+from cerro_services.engine.files import Files
 from cerro_services.engine.functions import register
-from cerro_services.engine.mapped import Files
 from cerro_services.engine.picking import Picker, copied
 from cerro_services.engine.reading import REMOTE, Reading, plan
 from cerro_services.engine.spill import own_spill

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from cerro_services.engine.mapped import Files, Integers, MappedFile, Spans
+from cerro_services.engine.files import Files
+from cerro_services.engine.mapped import Integers, MappedFile, Spans
 from cerro_services.objects import CachedPath
 
 _CHUNKS = 64

@@ -12,11 +12,9 @@ Files of an older layout, or of another writer, are not mapped; DuckDB reads the
 from __future__ import annotations
 
 import mmap
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cerro_services.objects import CachedPath
-from cerro_services.release.hats import Catalog
 from cerro_services.release.layout import PAGES
 
 Integers = npt.NDArray[np.int64]
@@ -33,13 +30,7 @@ Integers = npt.NDArray[np.int64]
 _PHYSICAL = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
 _HEADER = 256
 """Bytes of a page's header and levels at most; more means that a chunk is not as expected."""
-_KEPT = 256
-"""Column chunks, of a quarter of a megabyte, whose pages stay mapped."""
-_CHUNKS = 400_000
-"""Column chunks whose place is remembered, over all files; each takes some hundred bytes."""
-
-
-_Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int]
 
 
 class ChangedError(OSError):
@@ -113,7 +104,7 @@ class MappedFile:
         self._paged = (schema.metadata or {}).get(PAGES) == b"one"
         self._places: dict[str, _Places] = {}
         with path.open("rb") as file:
-            self.stamp = _stamp(path)
+            self.stamp = stamp_of(path)
             self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # What is needed is known before it is touched; what lies around it need not be read.
         self._pages.madvise(mmap.MADV_RANDOM)
@@ -133,7 +124,7 @@ class MappedFile:
         ChangedError
             It has changed, though published files never do.
         """
-        if _stamp(self.path) != self.stamp:
+        if stamp_of(self.path) != self.stamp:
             raise ChangedError(f"{self.path} has changed since it was published.")
 
     def unmap(self) -> None:
@@ -316,96 +307,6 @@ class MappedFile:
         )
 
 
-class Files:
-    """The mapped files, the most recently used of them kept.
-
-    Parameters
-    ----------
-    opened
-        Maps a file, given the column that it is sorted by.
-    """
-
-    def __init__(self, opened: Callable[[Path, str], MappedFile] = MappedFile) -> None:
-        self._opened = opened
-        self._lock = Lock()
-        self._stamps: dict[Path, _Stamp] = {}
-        self._wrong: dict[Path, _Stamp] = {}
-        self._known: OrderedDict[tuple[Path, str], MappedFile] = OrderedDict()
-        self._read = 0
-        self._chunks = 0
-
-    def check(self, catalog: Catalog, paths: Iterable[Path]) -> None:
-        """Make sure that files of a table are as they were published, as far as is seen from afar.
-
-        Raises
-        ------
-        OSError
-            One is missing, has another size than the table's manifest says, or was written to
-            since it was first read and does not hold what it held.
-        """
-        for path in paths:
-            stamp = _stamp(path)
-            if stamp == self._stamps.get(path):
-                continue
-            size = catalog.sizes.get(path, stamp[0])
-            whole = stamp[0] == size and stamp != self._wrong.get(path)
-            if not whole or (path in self._stamps and not catalog.holds(path)):
-                self._wrong[path] = stamp
-                raise ChangedError(f"{path} has changed since it was published.")
-            # First seen, or brought back from a copy.
-            self._stamps[path] = stamp
-
-    def note(self, chunks: int) -> None:
-        """Note that column chunks were read, and give their pages back once they are many.
-
-        Parameters
-        ----------
-        chunks
-            Number of column chunks that were read, wholly or in part.
-        """
-        with self._lock:
-            self._read += chunks
-            if self._read < _KEPT:
-                return
-            self._read = 0
-            files = list(self._known.values())
-        for file in files:
-            file.unmap()
-
-    def get(self, path: Path, sorted_by: str) -> MappedFile:
-        """Give a file.
-
-        Raises
-        ------
-        OSError, pyarrow.ArrowException
-            It cannot be read, or has changed.
-        """
-        key = path, sorted_by
-        with self._lock:
-            found = self._known.get(key)
-            if found is not None:
-                self._known.move_to_end(key)
-        if found is not None:
-            try:
-                found.check()
-            except OSError:
-                # If it comes back, it is mapped anew.
-                with self._lock:
-                    if self._known.pop(key, None) is not None:
-                        self._chunks -= found.chunks
-                raise
-            return found
-        found = self._opened(path, sorted_by)
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = found
-                self._chunks += found.chunks
-                while self._chunks > _CHUNKS and len(self._known) > 1:
-                    _, old = self._known.popitem(last=False)
-                    self._chunks -= old.chunks
-        return found
-
-
 _MANY = 16
 """Column chunks that are worth waking other threads for."""
 _GAP = 32_768
@@ -438,7 +339,8 @@ def _flat(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == kind else column.cast(kind)
 
 
-def _stamp(path: Path) -> _Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """Give what changes when a file does: its size, when it was written, which it is."""
     if isinstance(path, CachedPath):
         return path.stamp()
     stat = path.stat()

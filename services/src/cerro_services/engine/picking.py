@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from cerro_services.adql import Query, Scan
 from cerro_services.engine.coverage import Ranges, cover, cover_circles
 from cerro_services.engine.fetched import ahead, ready
-from cerro_services.engine.mapped import Files, Integers, Spans
+from cerro_services.engine.files import Files
+from cerro_services.engine.mapped import Integers, Spans
 from cerro_services.objects import CachedPath
 from cerro_services.release import SPATIAL_INDEX, Catalog
 

@@ -146,7 +146,7 @@ class SparkEngine:
         """
         needed = query.needed(limit)
         readings = [_beside(scan, plan(scan, needed, self._fetch)) for scan in query.scans]
-        template = query.sql(lambda scan: f"s{scan.number}", limit=limit, zones=True)
+        template = query.sql(lambda scan: f"s{scan.number}", limit=limit, zones=True, lists=False)
         tree, kernels = read(template)
         sql = written(tree)
         made = relation(Session.messages(), query, sql, readings, self._located)
