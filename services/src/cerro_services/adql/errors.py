@@ -54,7 +54,7 @@ class NotSupportedError(AdqlError, code="adql_not_supported"):
     """ADQL that this service does not run (yet)."""
 
 
-def nearest(name: str, names: Iterable[str], *, n: int = 3, cutoff: float = 0.5) -> str:
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.5) -> str:
     """Say which known names come closest to an unknown one.
 
     Returns
@@ -63,7 +63,7 @@ def nearest(name: str, names: Iterable[str], *, n: int = 3, cutoff: float = 0.5)
         A sentence that begins with a space, or nothing.
     """
     known = {candidate.lower(): candidate for candidate in names}
-    close = get_close_matches(name.lower(), known, n=n, cutoff=cutoff)
+    close = get_close_matches(name.lower(), known, n=3, cutoff=cutoff)
     if not close:
         return ""
     return f" Did you mean {' or '.join(known[match] for match in close)}?"

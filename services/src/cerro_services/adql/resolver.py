@@ -15,10 +15,12 @@ Resolve = Callable[[str], tuple[float, float]]
 """From a name to right ascension and declination in degrees (ICRS)."""
 
 _LONGEST, _MOST_BYTES = 100, 1_000_000
+_PATIENCE = 5.0
+"""How long an answer may take [s]."""
 _POSITION = re.compile(rb"^%J\s+([-+0-9.eE]+)\s+([-+0-9.eE]+)", re.MULTILINE)
 
 
-def resolver(url: str, *, seconds: float = 5.0) -> Resolve:
+def resolver(url: str) -> Resolve:
     """Make a function that asks a resolver of the kind of CDS Sesame.
 
     Parameters
@@ -26,8 +28,6 @@ def resolver(url: str, *, seconds: float = 5.0) -> Resolve:
     url
         Address to which the name is appended; the answer is in Sesame's plain form, with a line
         ``%J ra dec``.
-    seconds
-        How long to wait for an answer.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def resolver(url: str, *, seconds: float = 5.0) -> Resolve:
             raise AdqlError(f"{text[:_LONGEST]!r} is not a name that can be looked up.")
         try:
             with (
-                httpx.Client(timeout=seconds, trust_env=False) as client,
+                httpx.Client(timeout=_PATIENCE, trust_env=False) as client,
                 client.stream("GET", url + quote(text, safe="")) as response,
             ):
                 response.raise_for_status()

@@ -15,7 +15,6 @@ from cerro_services.release.model import TableModel
 from cerro_services.release.services import ServiceModel
 
 SCHEMA = "tap_schema"
-_DOCUMENT = "https://www.ivoa.net/documents/TAP/20190927/"
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
@@ -34,9 +33,7 @@ class Outcome:
     headers: dict[str, str]
 
 
-def write(
-    answer: Answer, file: IO[bytes], *, on_rows: Callable[[int], None] | None = None
-) -> Outcome:
+def write(answer: Answer, file: IO[bytes]) -> Outcome:
     """Write a whole answer to a file.
 
     It ends early if `Answer.stop` is called from another thread, or when its time is over.
@@ -47,8 +44,6 @@ def write(
         The answer, not begun; it is closed at the end.
     file
         Where the document goes. After an error it is to be thrown away.
-    on_rows
-        Is told the number of rows after each piece.
 
     Raises
     ------
@@ -63,8 +58,6 @@ def write(
         piece, whole = answer.begin(held=0)
         while piece is not None:
             file.write(piece)
-            if on_rows is not None:
-                on_rows(answer.rows.count)
             piece = None if whole else answer.next()
         if answer.rows.error is not None:
             raise answer.rows.error

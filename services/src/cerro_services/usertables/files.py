@@ -60,13 +60,11 @@ class TableFiles:
     ----------
     root
         Folder of all users' tables.
-    layout
-        Sizes of what is written, and memory.
     """
 
-    def __init__(self, root: Path, layout: Layout | None = None) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._layout = layout or Layout(memory=128 << 20)
+        self._layout = Layout(memory=128 << 20)
 
     def folder(self, owner: str, version: str) -> Path:
         """Give the folder of a version."""

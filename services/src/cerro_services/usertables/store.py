@@ -85,11 +85,6 @@ class UserTableStore:
             row = connection.execute(query).first()
         return None if row is None else _table(row)
 
-    def used(self, owner: str) -> int:
-        """Give the bytes of all tables of a user."""
-        with self._prepared().connect() as connection:
-            return _used(connection, owner)
-
     def versions(self) -> set[str]:
         """Give the versions of all tables."""
         with self._prepared().connect() as connection:

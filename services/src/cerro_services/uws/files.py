@@ -29,13 +29,6 @@ class Files:
         """
         return self.root / identity[:2] / identity
 
-    def make(self, identity: str) -> Path:
-        """Make the folder of a job, readable by nobody else."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = self.folder(identity)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
-
     def remove(self, identity: str) -> None:
         """Remove the folder of a job with all in it."""
         shutil.rmtree(self.folder(identity), ignore_errors=True)

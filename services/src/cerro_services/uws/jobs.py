@@ -34,7 +34,6 @@ from cerro_services.uws.terms import (
     phase_of,
     run_id_of,
 )
-from cerro_services.uws.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +85,6 @@ class Jobs:
         self.files = Files(context.settings.job_files)
         self._quotas = context.quotas
         self._queue = Queue(context.settings)
-        self._workers = Workers(self.store)
-
-    def running_processes(self) -> int:
-        """Give how many jobs all workers run at once; 0 if there is none."""
-        return self._workers.processes()
 
     # ---- find ------------------------------------------------------------------
     def get(self, who: Who, identity: str) -> Job:
