@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from cerro_services.adql.arithmetic import (
-    check_comparable,
+    comparable,
     determined,
     double,
     fold,
@@ -27,7 +27,7 @@ from cerro_services.adql.grammar import span_of
 from cerro_services.adql.pruning import narrow, narrow_to
 from cerro_services.adql.units import in_unit, unit_of
 from cerro_services.adql.userdefined import aggregated, user_defined
-from cerro_services.adql.values import Value, literal
+from cerro_services.adql.values import Value, literal, long_list
 
 if TYPE_CHECKING:
     from cerro_services.adql.resolver import Resolve
@@ -52,6 +52,8 @@ _COMPARISONS: dict[type[exp.Expr], str] = {
 }
 _LONGEST = 4_000_000
 """Characters of SQL that one call may become."""
+_LONG_LIST = 500
+"""Members of an IN beyond which whole numbers are written as one value."""
 
 
 class Expressions:
@@ -184,17 +186,19 @@ class Expressions:
             case exp.Boolean():
                 return "TRUE" if node.this else "FALSE"
             case exp.Is():
-                subject = self.value(node.this, scope)
+                known = self.value(node.this, scope)
                 truth = node.expression
                 word = truth.sql() if isinstance(truth, exp.Null | exp.Boolean) else "NULL"
-                return f"{subject.sql} IS {word}"
+                return f"{known.sql} IS {word}"
             case exp.Between():
-                subject, low, high = (
-                    self.value(node.args[k], scope) for k in ("this", "low", "high")
-                )
-                return f"{subject.sql} BETWEEN {low.sql} AND {high.sql}"
+                nodes = [node.args[k] for k in ("this", "low", "high")]
+                subject, low, high = comparable(nodes, [self.value(n, scope) for n in nodes])
+                return f"{subject} BETWEEN {low} AND {high}"
             case exp.Like() | exp.ILike():
                 left_, right_ = self.value(node.this, scope), self.value(node.expression, scope)
+                for side, part in ((left_, node.this), (right_, node.expression)):
+                    if side.column.datatype not in {*STRINGS, None}:
+                        raise AdqlError("LIKE and ILIKE compare texts.", span_of(part))
                 word = "LIKE" if isinstance(node, exp.Like) else "ILIKE"
                 return f"{left_.sql} {word} {right_.sql}"
             case exp.In():
@@ -217,7 +221,7 @@ class Expressions:
     def _compare(self, node: exp.Expr, scope: Scope, *, prune: Sequence[Source]) -> str:
         left, right = self.value(node.this, scope), self.value(node.expression, scope)
         operator = _COMPARISONS[type(node)]
-        check_comparable(node, left, right)
+        sides = comparable([node.this, node.expression], [left, right])
         for flag, other in ((left, right), (right, left)):
             if flag.truth is not None and operator in {"=", "<>"} and other.constant in (0, 1):
                 if (other.constant == 0) == (operator == "="):
@@ -225,7 +229,7 @@ class Expressions:
                 extra = narrow(flag, prune) if prune else ""
                 return f"({flag.truth}){extra}"
         extra = narrow(left, prune, operator, right) if prune else ""
-        return f"{left.sql} {operator} {right.sql}{extra}"
+        return f"{sides[0]} {operator} {sides[1]}{extra}"
 
     def _in(self, node: exp.In, scope: Scope, *, prune: Sequence[Source]) -> str:
         subject = self.value(node.this, scope)
@@ -234,10 +238,18 @@ class Expressions:
             sql, columns = self._subquery(query, scope)
             if len(columns) != 1:
                 raise AdqlError("A subquery after IN gives one column.", span_of(query))
-            return f"{subject.sql} IN ({sql})"
+            found = Value("c0", columns[0].computed(columns[0].name))
+            one, member = comparable([node.this, query], [subject, found])
+            if member != "c0":
+                sql = f"SELECT {member} FROM ({sql})"  # noqa: S608 - what is compiled here
+            return f"{one} IN ({sql})"
         members = [self.value(member, scope) for member in node.expressions]
         narrow_to(subject, members, prune)
-        return f"{subject.sql} IN ({', '.join(member.sql for member in members)})"
+        one, *others = comparable([node.this, *node.expressions], [subject, *members])
+        listed = ", ".join(others)
+        if len(members) > _LONG_LIST and subject.column.is_integer and _are_long(members):
+            listed = long_list(member.constant for member in members)
+        return f"{one} IN ({listed})"
 
     def _arithmetic(self, node: exp.Expr, scope: Scope) -> Value:
         operator = _ARITHMETIC[type(node)]
@@ -320,3 +332,10 @@ def _check_length(name: str, sql: str, span: tuple[int, int] | None) -> None:
     # Some functions write their argument twice: SQRT(SQRT(…)) would grow without bounds.
     if len(sql) > _LONGEST:
         raise AdqlError(f"{name} has too long or too many arguments.", span)
+
+
+def _are_long(members: Sequence[Value]) -> bool:
+    """Whether all are whole numbers of 64 bits."""
+    return all(
+        type(member.constant) is int and -(2**63) <= member.constant < 2**63 for member in members
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cerro_services.adql.columns import ResultColumn
+from cerro_services.adql.values import written_lists
 from cerro_services.adql.zones import resolve
 
 if TYPE_CHECKING:
@@ -104,7 +105,12 @@ class Query:
         return min(counts) + self.offset if counts else None
 
     def sql(
-        self, source: Callable[[Scan], str], *, limit: int | None = None, zones: bool = False
+        self,
+        source: Callable[[Scan], str],
+        *,
+        limit: int | None = None,
+        zones: bool = False,
+        lists: bool = True,
     ) -> str:
         """Write the SQL with every scan replaced by what holds its rows.
 
@@ -117,9 +123,11 @@ class Query:
         zones
             Whether joins by position may use cells of the sky (`cerro_services.adql.zones`), in
             DuckDB's SQL.
+        lists
+            Whether long lists are written as one value, in DuckDB's SQL.
         """
         sources = [source(scan) for scan in self.scans]
-        template = resolve(self.template, zones=zones)
+        template = written_lists(resolve(self.template, zones=zones), whole=lists)
         text = _SCAN.sub(lambda match: sources[int(match[1])], template)
         counts = [count for count in (self.top, limit) if count is not None]
         if counts:
