@@ -115,7 +115,7 @@ class Bucket:
         import obstore
 
         with self._told(key):
-            options: Any = {"range": (begin, end), "if_match": etag}
+            options: Any = {"range": (begin, end)} | ({"if_match": etag} if etag else {})
             found = obstore.get(self._store, key, options=options)
             data = bytes(found.bytes())
         if len(data) != end - begin:

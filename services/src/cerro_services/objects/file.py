@@ -29,7 +29,7 @@ MARKS = ".blocks"
 _HEADER = 256
 _GAP = 4
 """Blocks between two that are needed which are sooner fetched than asked about apart."""
-_RUN = 256
+_RUN = 64
 """Blocks of a request at most."""
 _FOOTER = 400
 """A file is so many times larger than its footer, or more. If it is not, that costs a request."""
