@@ -57,8 +57,11 @@ def test_functions_formats_and_uploads_are_those_that_there_are(served: Served) 
 
 @pytest.mark.req("VO-6")
 def test_every_alias_of_a_format_is_understood(served: Served) -> None:
-    for output in declared(served).iterfind("outputFormat"):
+    outputs = declared(served).findall("outputFormat")
+    assert len(outputs) == len(FORMATS)
+    for output in outputs:
         mime = output.findtext("mime")
+        assert output.findtext("alias"), mime
         for alias in output.iterfind("alias"):
             asked = {"QUERY": "SELECT visit FROM sky.Visit", "RESPONSEFORMAT": str(alias.text)}
             answer = httpx.post(f"{served.tap}/sync", data=asked)

@@ -57,7 +57,9 @@ def test_each_example_has_name_query_and_identity(served: Served) -> None:
     body = page(served.url).find(f"{XHTML}body")
     assert body is not None
     assert body.get("vocab") == "http://www.ivoa.net/rdf/examples#"
-    for example in body.findall("*[@typeof='example']"):
+    examples = body.findall("*[@typeof='example']")
+    assert len(examples) >= 4
+    for example in examples:
         assert example.get("resource") == f"#{example.get('id')}"
         assert len(example.findall("*[@property='name']")) == 1
         assert len(example.findall("*[@property='query']")) == 1

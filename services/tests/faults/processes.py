@@ -23,10 +23,12 @@ class Serving:
     ----------
     settings
         What they are told; ``external_url`` is where they listen.
+    options
+        Further options of `cerro serve`.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, *options: str) -> None:
+        self.settings, self._options = settings, options
         self.url = settings.base_url
         self.tap = f"{self.url}/api/tap"
         self.log: Path = settings.home / "serve.log"
@@ -41,7 +43,7 @@ class Serving:
         port = self.url.rpartition(":")[2]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cerro.cli.main", "serve", "--port", port],
+                [sys.executable, "-m", "cerro.cli.main", "serve", "--port", port, *self._options],
                 env=environment(self.settings), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         eventually(self._answers, "the services answer")

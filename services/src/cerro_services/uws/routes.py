@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import chain
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
@@ -72,7 +72,7 @@ class _Routes:
         # The first page is read before the response begins, so that a failure has its status.
         first = await run_in_threadpool(next, pages, None)
         found = [] if first is None else [first]
-        pieces = documents.jobs_document(_chained(found, pages), self._url(request))
+        pieces = documents.jobs_document(chain(found, pages), self._url(request))
         return StreamingResponse(
             iterate_in_threadpool(pieces), media_type=documents.MIME, headers=_FRESH
         )
@@ -249,11 +249,6 @@ def _asked(request: Request) -> dict[str, list[str]]:
 
 def _last(asked: dict[str, list[str]], name: str) -> str | None:
     return next((value for value in reversed(asked.get(name, [])) if value), None)
-
-
-def _chained(first: Any, rest: Any) -> Any:
-    yield from first
-    yield from rest
 
 
 def _time(instant: float | None) -> str:
