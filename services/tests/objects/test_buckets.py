@@ -57,7 +57,7 @@ QUERIES = {
 }
 
 
-@pytest.mark.req("DATA-S3-2")
+@pytest.mark.req("BUCKET-2")
 def test_rows_are_those_of_the_folder(
     bucket: Bucket, store: ReleaseStore, opened: Opened, tmp_path: Path
 ) -> None:
@@ -72,7 +72,7 @@ def test_rows_are_those_of_the_folder(
             assert rows.schema.equals(answered(here, adql).schema), what
 
 
-@pytest.mark.req("DATA-S3-2")
+@pytest.mark.req("BUCKET-2")
 def test_every_service_answers_from_a_bucket(
     bucket: Bucket, store: ReleaseStore, tmp_path: Path
 ) -> None:
@@ -116,7 +116,7 @@ def publish_again(store: ReleaseStore, folder: Path) -> ReleaseStore:
     return made
 
 
-@pytest.mark.req("DATA-S3-3")
+@pytest.mark.req("BUCKET-3")
 def test_a_new_version_is_noticed(
     bucket: Bucket, store: ReleaseStore, opened: Opened, tmp_path: Path
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_new_version_is_noticed(
     assert answered(context, count).to_pylist() == [{"n": 2}]
 
 
-@pytest.mark.req("DATA-S3-3")
+@pytest.mark.req("BUCKET-3")
 def test_nothing_is_asked_while_nothing_is_needed(
     bucket: Bucket, opened: Opened, gate: Gate
 ) -> None:
@@ -139,7 +139,7 @@ def test_nothing_is_asked_while_nothing_is_needed(
     assert answered(context, adql).equals(rows)
 
 
-@pytest.mark.req("DATA-S3-4")
+@pytest.mark.req("BUCKET-4")
 def test_a_bucket_that_is_gone_is_told_and_comes_back(
     bucket: Bucket,
     store: ReleaseStore,
@@ -168,8 +168,8 @@ def test_a_bucket_that_is_gone_is_told_and_comes_back(
     assert b"<availability:available>true" in Availability(context, Views()).document()
 
 
-@pytest.mark.req("DATA-S3-4")
-@pytest.mark.req("DATA-S3-7")
+@pytest.mark.req("BUCKET-4")
+@pytest.mark.req("BUCKET-7")
 def test_refused_access_is_told_without_saying_who_asked(
     bucket: Bucket, s3: Any, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -194,7 +194,7 @@ def test_refused_access_is_told_without_saying_who_asked(
     assert answered(context, QUERIES["a cone"]).num_rows > 0
 
 
-@pytest.mark.req("DATA-S3-4")
+@pytest.mark.req("BUCKET-4")
 def test_a_service_starts_while_its_bucket_is_gone(
     bucket: Bucket, opened: Opened, gate: Gate
 ) -> None:
@@ -216,7 +216,7 @@ def objects_of(s3: Any, url: str, part: str) -> list[tuple[str, str]]:
     return [(name, entry["Key"]) for entry in listed if part in entry["Key"]]
 
 
-@pytest.mark.req("DATA-S3-5")
+@pytest.mark.req("BUCKET-5")
 @pytest.mark.parametrize("known", [True, False], ids=["while it is read", "before it was read"])
 def test_a_replaced_object_gives_no_rows(
     bucket: Bucket, s3: Any, opened: Opened, *, known: bool
@@ -249,7 +249,7 @@ def _rows(context: Context, adql: str) -> int:
         return 0
 
 
-@pytest.mark.req("DATA-S3-5")
+@pytest.mark.req("BUCKET-5")
 def test_a_forged_document_is_not_taken_over(bucket: Bucket, s3: Any, opened: Opened) -> None:
     for name, key in objects_of(s3, bucket.url, "release.yaml"):
         body = s3.get_object(Bucket=name, Key=key)["Body"].read()
@@ -263,7 +263,7 @@ def held(folder: Path) -> int:
     return sum(file.stat().st_blocks * 512 for file in folder.rglob("*.parquet") if file.is_file())
 
 
-@pytest.mark.req("DATA-S3-6")
+@pytest.mark.req("BUCKET-6")
 def test_the_cache_keeps_within_its_size(
     bucket: Bucket, store: ReleaseStore, opened: Opened, tmp_path: Path
 ) -> None:
@@ -289,7 +289,7 @@ def _trimmed(processes: list[Context]) -> int:
     return held(processes[0].settings.cache)
 
 
-@pytest.mark.req("DATA-S3-6")
+@pytest.mark.req("BUCKET-6")
 def test_a_small_cone_fetches_little(bucket: Bucket, opened: Opened) -> None:
     context = opened(bucket.url)
     answered(context, f"SELECT objectId FROM sky.Visit AS v, sky.Object WHERE v.visit = 1 AND"
@@ -298,7 +298,7 @@ def test_a_small_cone_fetches_little(bucket: Bucket, opened: Opened) -> None:
     assert held(context.settings.cache) < table.catalog.size
 
 
-@pytest.mark.req("DATA-S3-6")
+@pytest.mark.req("BUCKET-6")
 def test_what_a_crash_of_the_machine_may_have_spoilt_is_forgotten(
     bucket: Bucket, opened: Opened
 ) -> None:
@@ -312,7 +312,7 @@ def test_what_a_crash_of_the_machine_may_have_spoilt_is_forgotten(
     assert answered(again, QUERIES["all"]).num_rows == 30_000
 
 
-@pytest.mark.req("DATA-S3-7")
+@pytest.mark.req("BUCKET-7")
 def test_a_query_reaches_no_other_object(bucket: Bucket, opened: Opened) -> None:
     """Were SQL of an attacker run by the engine's own connection, it would still be refused."""
     context = opened(bucket.url)
@@ -340,7 +340,7 @@ def test_a_query_reaches_no_other_object(bucket: Bucket, opened: Opened) -> None
                 cursor.execute(f"COPY (SELECT 1) TO 'cerro://{released}' (FORMAT parquet)")
 
 
-@pytest.mark.req("DATA-S3-7")
+@pytest.mark.req("BUCKET-7")
 @pytest.mark.parametrize("place", [f"s3://{KEY}:{'hushword'}@bucket/x", "s3://"])
 def test_a_wrong_address_is_refused_and_not_repeated(
     place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -18,7 +18,7 @@ from cerro_services.release.errors import DamagedError, ReleaseError
 from cerro_services.release.progress import Progress
 from cerro_services.release.push import push
 
-pytestmark = pytest.mark.req("DATA-S3-1")
+pytestmark = pytest.mark.req("BUCKET-1")
 
 
 def cerro(*arguments: object) -> Result:
@@ -127,7 +127,7 @@ def test_objects_carry_their_checksums(bucket: Bucket, store: ReleaseStore) -> N
     assert DIGEST == "cerro-sha256", "what was pushed before has it under this name"
 
 
-@pytest.mark.req("DATA-S3-2")
+@pytest.mark.req("BUCKET-2")
 def test_a_bucket_is_listed_and_checked(bucket: Bucket, s3: Any, store: ReleaseStore) -> None:
     there, here = (
         json.loads(cerro("list", "--json", "--store", place).stdout)
@@ -171,7 +171,7 @@ def test_making_a_release_in_a_bucket_is_refused(url: str, monkeypatch: pytest.M
     assert "made in a folder and then pushed" in cerro("publish", "sky").output
 
 
-@pytest.mark.req("DATA-S3-4")
+@pytest.mark.req("BUCKET-4")
 def test_an_unreachable_store_is_told_at_once(gate: Any, url: str, store: ReleaseStore) -> None:
     gate.shut()
     with pytest.raises(BucketError, match="cannot be reached"):
