@@ -106,7 +106,8 @@ def test_pyvo_lists_tables_and_examples(service: pyvo.dal.TAPService) -> None:
     examples = service.examples
     assert len(examples) >= 4
     for example in examples:
-        assert len(example.execute()) >= 0
+        # The tables are made up, each for itself: no source lies on an object.
+        assert len(example.execute()) > 0 or "AS matched" in example["QUERY"]
     assert service.available
     assert service.hardlimit >= service.maxrec > 0
     methods = {method.ivo_id.split("#")[1] for method in service.upload_methods}
