@@ -18,6 +18,11 @@ from cerro_services import metrics
 log = logging.getLogger(__name__)
 
 _POLICY = "content-security-policy"
+_BARE = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+"""No script, no image, no form. Without styles browsers cannot show XML as the tree that it is."""
 _ON_EVERY_RESPONSE = (
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "same-origin"),
@@ -62,7 +67,7 @@ class Front:
                     headers[name] = value
                 if _POLICY not in headers:
                     # What a query writes into a result must never run as a page of the platform.
-                    headers[_POLICY] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+                    headers[_POLICY] = _BARE
                 metrics.request(scope["method"], path, message["status"])
             await send(message)
 

@@ -38,6 +38,23 @@ HINTS = [
     ("SELECT 'a' FROM 't'", "double quotes"),
     ("SELECT {a} FROM t", "in braces"),
     ("SELECT size FROM t", '"size"'),
+    ("SELECT TOP (10) a FROM t", "TOP 10"),
+    ("SELECT TOP 10 PERCENT a FROM t", "no PERCENT"),
+    ("SELECT a FROM t FETCH FIRST 10 ROWS ONLY", "Write SELECT TOP 10"),
+    ("SELECT a FROM t OFFSET 10 ROWS", "OFFSET 10."),
+    ("SELECT a INTO mydb.b FROM t", "DEST=mydb.name"),
+    ("SELECT a FROM t WHERE a NOT NULL", "Write IS NOT NULL."),
+    ("SELECT a FROM t WHERE a ISNULL", "Write IS NULL."),
+    ("SELECT a FROM t WHERE a ~ 'b'", "no regular expressions"),
+    ("SELECT a ** 2 FROM t", "Write POWER(a, b)."),
+    ("SELECT a FROM t WHERE a \u2265 2", "Write >=."),
+    ("SELECT \u2018a\u2019 FROM t", "straight quotes"),
+    ("SELECT a FROM t WHERE isnan(a)", "Write x IS NULL"),
+    ("SELECT MEDIAN(a) FROM t", "ivo_histogram"),
+    ("SELECT YEAR(a) FROM t", "ivo_to_mjd"),
+    ("SELECT a FROM t WHERE NOT b", "Compare it: b = 1."),
+    ("SHOW TABLES", "tap_schema.tables"),
+    ("EXPLAIN SELECT a FROM t", "/api/tap/estimate"),
 ]
 
 
@@ -54,6 +71,9 @@ def test_an_error_says_what_was_meant_and_where(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("adql", "said"),
     [
+        ("SELECT ra AS x FROM sky.Object WHERE x > 1", "Write what it stands for: ra."),
+        ("SELECT ra AS x FROM sky.Object WHERE RAJ2000 > 1", "Did you mean ra?"),
+        ('SELECT ra FROM "sky.Object"', 'each part of a name: "sky"."Object".'),
         ('SELECT ra FROM sky.Object WHERE kind = "star"', "A text stands in single quotes: 'star'"),
         ("SELECT ra FROM sky.Object WHERE kind > 5", "not compared with a number"),
         ("SELECT POINT('MARS', 1, 2) FROM sky.Object", "Write 'ICRS', 'FK5'"),

@@ -96,6 +96,9 @@ class Catalogue:
                 parts[-1].name, [table.model.name for table in self.tables]
             )
             hint += self._elsewhere(parts)
+            if parts[-1].args.get("quoted") and "." in parts[-1].name:
+                each = ".".join(f'"{part}"' for part in parts[-1].name.split("."))
+                hint = f" Quotes go around each part of a name: {each}."
             raise AdqlError(f"There is no table {written}.{hint}", span)
         if len(found) > 1:
             names = " or ".join(table.name for table in found)

@@ -14,6 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.checkcall import check_call
 from cerro_services.adql.errors import AdqlError
+from cerro_services.adql.functions import NAMES
 from cerro_services.adql.words import GEOMETRIES
 
 if TYPE_CHECKING:
@@ -293,4 +294,8 @@ def _check_condition(node: exp.Expr) -> None:
             return
         if name in {"CONTAINS", "INTERSECTS"}:
             raise AdqlError(f"{name}(…) is 0 or 1. Write 1 = {name}(…).", span_of(node))
-    raise AdqlError("A value stands where a condition is needed.", span_of(node))
+        if name not in NAMES:
+            # That there is no such function is what must be said, as it will be.
+            return
+    hint = f" Compare it: {node.sql()} = 1." if isinstance(inner, exp.Column) else ""
+    raise AdqlError(f"A value stands where a condition is needed.{hint}", span_of(node))

@@ -189,6 +189,12 @@ class Scope:
             return self._unknown_source(parts, span)
         names = [column.name for source in sources for column in source.columns]
         where = f" in {'.'.join(sources[0].names)}" if len(sources) == 1 else ""
+        if not parts and (meant := _renamed(node)):
+            return AdqlError(
+                f"{node.name} is a name that this SELECT gives; only GROUP BY and ORDER BY know "
+                f"it. Write what it stands for: {meant}.",
+                span,
+            )
         hint = _position(node.name, sources) or nearest(node.name, names)
         if node.this.args.get("quoted") and not parts:
             hint += f" A text stands in single quotes: '{node.name}'."
@@ -230,9 +236,25 @@ def stored(scan: Scan, alias: str | None) -> Source:
     return Source(names, f"t{scan.number}", table.columns, scan)
 
 
+def _renamed(node: exp.Column) -> str | None:
+    """Give what SELECT gives the name of an unknown column to, if it is short."""
+    select = node.find_ancestor(exp.Select)
+    for item in select.expressions if select is not None else ():
+        if isinstance(item, exp.Alias) and item.alias.lower() == node.name.lower():
+            text = item.this.sql()
+            return text if len(text) <= _SHORT else "the expression itself"
+    return None
+
+
+_SHORT = 60
+_LON = ("ra", "raj2000", "ra_icrs", "radeg", "ra_deg", "ramdeg", "raj2000deg", "alpha", "coord_ra")
+_LAT = ("dec", "dej2000", "decj2000", "de_icrs", "dedeg", "dec_deg", "demdeg", "delta", "coord_dec")
+_UCDS = dict.fromkeys(_LON, "pos.eq.ra;meta.main") | dict.fromkeys(_LAT, "pos.eq.dec;meta.main")
+
+
 def _position(name: str, sources: Sequence[Source]) -> str:
     """Say how the tables call what most catalogues call ra and dec."""
-    ucd = {"ra": "pos.eq.ra;meta.main", "dec": "pos.eq.dec;meta.main"}.get(name.lower())
+    ucd = _UCDS.get(name.lower())
     known = [c.name for source in sources for c in source.columns if ucd and c.ucd == ucd]
     return f" Did you mean {' or '.join(dict.fromkeys(known))}?" if known else ""
 
