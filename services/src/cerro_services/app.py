@@ -25,6 +25,7 @@ from cerro_services.errors import CerroError
 from cerro_services.formats import votable
 from cerro_services.middleware import Front, Unforeseen
 from cerro_services.tap import pages
+from cerro_services.thrift import thrifty
 from cerro_services.usertables import upkeep
 from cerro_services.uws.gauges import gauges
 from cerro_services.wayfinding import Signpost
@@ -66,9 +67,10 @@ def create_app(settings: Settings, names: Collection[str] = ()) -> FastAPI:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         context.workers.submit(context.engine.warm)
-        cleaning = asyncio.create_task(upkeep(context))
+        duties = [asyncio.create_task(duty) for duty in (upkeep(context), thrifty())]
         yield
-        cleaning.cancel()
+        for duty in duties:
+            duty.cancel()
         await context.close()
 
     app = FastAPI(

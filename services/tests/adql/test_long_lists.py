@@ -1,11 +1,11 @@
-"""IN with a long list of whole numbers: the rows are those of as many comparisons."""
+"""IN with a long list gives the rows of as many comparisons; as many comparisons are refused."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pytest
 
-from cerro_services.adql import compile_query
+from cerro_services.adql import AdqlError, compile_query
 from cerro_services.release.model import Column
 
 from .tables import Answer, in_memory
@@ -47,3 +47,19 @@ def test_another_database_gets_the_list_member_by_member() -> None:
     catalogue = in_memory("t", [Column("k", "long")], table)
     query = compile_query(f"SELECT k FROM mem.t WHERE k IN ({listed})", catalogue)
     assert f"IN ({listed})" in query.sql(lambda _: "t", lists=False)
+
+
+@pytest.mark.req("ADQL-8")
+@pytest.mark.parametrize(
+    "part", ["k = {}", "ABS({}) = k", "1 = CONTAINS(POINT(k, k), CIRCLE({}, 0, 1))"]
+)
+def test_operators_and_calls_are_counted_and_members_of_lists_are_not(
+    answer: Answer, part: str
+) -> None:
+    table = pa.table({"k": pa.array([-5], pa.int64())})
+    catalogue = in_memory("t", [Column("k", "long")], table)
+    listed = ", ".join(map(str, range(0, -20_000, -1)))
+    assert answer(f"SELECT k FROM mem.t WHERE k IN ({listed})", catalogue).num_rows == 1
+    many = " OR ".join(part.format(n % 90) for n in range(3_000))
+    with pytest.raises(AdqlError, match="operators and calls"):
+        compile_query(f"SELECT k FROM mem.t WHERE {many}", catalogue)
