@@ -37,6 +37,11 @@ def scalar(name: str, args: list[Value], span: Span) -> Value:
     sql = function.sql(*(arg.sql for arg in args))
     first = args[0].column if args else ResultColumn("")
     if name == "COALESCE":
+        _check_alike(args, span)
+        if any(arg.column.xtype == "timestamp" for arg in args):
+            # Times, of which a table may hold some as text.
+            moments = (f"CAST({arg.sql} AS TIMESTAMP)" for arg in args)
+            sql = function.sql(*moments)
         return _coalesced(sql, [arg.column for arg in args])
     if name == "MOD":
         first = combined("%", args[0].column, args[1].column)
@@ -108,6 +113,25 @@ def _check_kinds(name: str, args: list[Value], span: Span) -> None:
                 raise AdqlError(f"{name} needs a text.", span)
         elif not is_number(arg.column):
             raise AdqlError(f"{name} needs numbers.", span)
+
+
+def _check_alike(args: list[Value], span: Span) -> None:
+    kinds = {
+        "text"
+        if arg.column.datatype in STRINGS
+        else "boolean"
+        if arg.column.datatype == "boolean"
+        else "number"
+        if is_number(arg.column)
+        else "array"
+        for arg in args
+        if arg.column.datatype is not None
+    }
+    if len(kinds) > 1:
+        one, other = sorted(kinds)[:2]
+        raise AdqlError(
+            f"COALESCE takes values of one kind, not a {one} and a {other}. CAST one of them.", span
+        )
 
 
 def _coalesced(sql: str, columns: list[ResultColumn]) -> Value:

@@ -173,11 +173,14 @@ class _Compiler:
             condition = f" WHERE {truth}"
         group, having = node.args.get("group"), node.args.get("having")
         items = _named_items(node)
+        listed = [item for item, _ in items]
+        if node.args.get("order") is not None:
+            listed += [key.this for key in node.args["order"].expressions]
         grouped = self._group(group, items, scope) if group is not None else None
         scope.aggregates = True
         if grouped is not None:
             scope.group = frozenset(grouped)
-        elif having is not None or any(_has_aggregate(item) for item, _ in items):
+        elif having is not None or any(_has_aggregate(item) for item in listed):
             scope.group = frozenset()
         values = self._items(items, scope)
         order = self._order(node, values, scope)
@@ -256,7 +259,11 @@ class _Compiler:
                 ]
                 # The name of a result may be grouped by where no column has it.
                 target = aliased[0] if aliased and not known else node
-            sql.append(self._expressions.value(target, scope).sql)
+            found = self._expressions.value(target, scope).sql
+            # A number would be a place among the results, in the database's SQL.
+            plain = node.unnest()
+            is_place = isinstance(plain, exp.Literal) and not plain.is_string
+            sql.append(f"({found} + 0)" if is_place else found)
         return sql
 
     def _order(self, node: exp.Select, values: list[Value], scope: Scope) -> str:
@@ -266,6 +273,8 @@ class _Compiler:
         keys = []
         for key in order.expressions:
             position = _position(key.this, tuple(value.column for value in values))
+            if position is None and _is_constant(key.this):
+                continue
             if position is None:
                 sql = self._expressions.value(key.this, scope).sql
                 if node.args.get("distinct") and all(sql != value.sql for value in values):
@@ -273,7 +282,7 @@ class _Compiler:
             else:
                 sql = f"c{position}"
             keys.append(_directed(sql, key))
-        return f" ORDER BY {', '.join(keys)}"
+        return f" ORDER BY {', '.join(keys)}" if keys else ""
 
     def _order_by_name(self, node: exp.Expr, columns: tuple[ResultColumn, ...]) -> str:
         order = node.args.get("order")
@@ -327,6 +336,13 @@ def _named_items(node: exp.Select) -> list[tuple[exp.Expr, exp.Identifier | None
 
 def _has_aggregate(item: exp.Expr) -> bool:
     return any(call.name.upper() in ALL_AGGREGATES for call in item.find_all(exp.Anonymous))
+
+
+def _is_constant(node: exp.Expr) -> bool:
+    """Whether a key of ORDER BY sorts nothing, for which the database would refuse it."""
+    inner = node.unnest()
+    text = isinstance(inner, exp.Literal) and inner.is_string
+    return text or isinstance(inner, exp.Null | exp.Boolean)
 
 
 def _position(node: exp.Expr, columns: tuple[ResultColumn, ...]) -> int | None:

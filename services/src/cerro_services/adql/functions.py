@@ -54,8 +54,12 @@ def _within(name: str, condition: str) -> Callable[..., str]:
 def _truncate(x: str, digits: str = "0") -> str:
     if digits == "0":
         return f"trunc({x})"
-    scale = f"power(10e0, {digits})"
-    return f"(trunc(({x}) * {scale}) / {scale})"
+    scale, rounded = f"power(10e0, {digits})", f"round(CAST({x} AS DOUBLE), {digits})"
+    # 1.15 * 100 is less than 115 in binary: what rounding leaves as it is, or less, stays.
+    return (
+        f"CASE WHEN abs({rounded}) <= abs({x}) THEN {rounded} "
+        f"ELSE trunc(({x}) * {scale}) / {scale} END"
+    )
 
 
 def _round(x: str, *digits: str) -> str:

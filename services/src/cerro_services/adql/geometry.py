@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlglot import exp
 
 from cerro_services.adql import parts
+from cerro_services.adql.calls import is_number
 from cerro_services.adql.checkcall import without_system
 from cerro_services.adql.columns import STRINGS, ResultColumn
 from cerro_services.adql.constructors import construct, listed, point_of, region, shape_of, shaped
@@ -49,8 +51,7 @@ def geometry(node: exp.Anonymous, value: Callable[[exp.Expr], Value], span: Span
         text = given.name if isinstance(given, exp.Literal) else ""
         system = system_of(text, span) if text.strip() else "ICRS"
         made = [value(arg) for arg in rest]
-        if name == "POINT":
-            _check_numbers(made, span)
+        _check_numbers(made, span)
         return construct(name, made, system, span)
     args = [value(arg) for arg in node.expressions]
     if name == "REGION":
@@ -67,7 +68,7 @@ def geometry(node: exp.Anonymous, value: Callable[[exp.Expr], Value], span: Span
         return _flag(name, intersects(first, second, span), first, second)
     if name in {"COORD1", "COORD2"}:
         point = args[0].native or point_of(args[0], span)
-        return point.lon if name == "COORD1" else point.lat
+        return _coordinate(point.lon if name == "COORD1" else point.lat)
     if name == "CENTROID":
         return _centroid(args[0], span)
     if name == "AREA":
@@ -96,6 +97,16 @@ def _check_numbers(coordinates: list[Value], span: Span) -> None:
                 "makes a number of a text such as 10.5.",
                 span,
             )
+        if not (column.is_geometry or coordinate.shape is not None) and not is_number(column):
+            raise AdqlError("A geometry is made of numbers, in decimal degrees.", span)
+
+
+def _coordinate(value: Value) -> Value:
+    """Give a coordinate as it is: a double, in degrees."""
+    column = replace(value.column, datatype="double", unit=value.column.unit or "deg")
+    if value.column.datatype == "double":
+        return value.described(column)
+    return replace(value, sql=f"CAST({value.sql} AS DOUBLE)", column=column)
 
 
 def _distance(args: list[Value], span: Span) -> Value:
