@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
-from itertools import pairwise
 
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -23,19 +22,6 @@ _HEX_DIGITS = 16
 
 MAX_TOKENS = 200_000
 """A query longer than this is refused before it is parsed."""
-
-MAX_OPERATIONS = 5_000
-"""Operators and calls of a query. The database holds a batch of values for each while it runs,
-which no limit of its memory counts: some half a gigabyte for so many circles."""
-
-_OPERATORS = frozenset(
-    {
-        TokenType.STAR, TokenType.DASH, TokenType.PLUS, TokenType.SLASH, TokenType.EQ,
-        TokenType.LT, TokenType.GT, TokenType.LTE, TokenType.GTE, TokenType.NEQ, TokenType.DPIPE,
-        TokenType.AMP, TokenType.PIPE, TokenType.CARET, TokenType.TILDE, TokenType.AND,
-        TokenType.OR, TokenType.BETWEEN, TokenType.LIKE,
-    }
-)  # fmt: skip
 
 MAX_OPERATIONS = 5_000
 """Operators and calls of a query. The database holds a batch of values for each while it runs,
@@ -106,12 +92,6 @@ def check_tokens(stream: list[Token]) -> None:
         raise AdqlError(
             f"The query has {len(stream):,} words and signs; at most {MAX_TOKENS:,} are read. "
             "Upload long lists as a table and join it."
-        )
-    if len(stream) > MAX_OPERATIONS and (found := _operations(stream)) > MAX_OPERATIONS:
-        raise AdqlError(
-            f"The query has {found:,} operators and calls of functions; at most "
-            f"{MAX_OPERATIONS:,} are taken. Write lists with IN; upload many positions as a table "
-            "and join it."
         )
     if len(stream) > MAX_OPERATIONS and (found := _operations(stream)) > MAX_OPERATIONS:
         raise AdqlError(
@@ -278,16 +258,6 @@ def _check_quantifier(stream: list[Token], before: Token, token: Token) -> None:
         raise AdqlError(
             f"Write SELECT {token.text.upper()} TOP {before.text}.", (token.start, token.end)
         )
-
-
-def _operations(stream: list[Token]) -> int:
-    """Count operators, other than signs of numbers, and calls."""
-    count = 0
-    for before, token in pairwise(stream):
-        signed = before.token_type in {TokenType.COMMA, TokenType.L_PAREN}
-        called = token.token_type == TokenType.L_PAREN and before.text[:1].isalpha()
-        count += called or (token.token_type in _OPERATORS and not signed)
-    return count
 
 
 def _operations(stream: list[Token]) -> int:
