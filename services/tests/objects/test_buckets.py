@@ -8,7 +8,9 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import duckdb
@@ -23,8 +25,8 @@ from tests.support.waiting import eventually
 from cerro_services.config import ConfigError, Settings, load
 from cerro_services.context import Context
 from cerro_services.engine import EngineError
-from cerro_services.objects import Bucket
-from cerro_services.release import ReleaseStore
+from cerro_services.objects import Bucket, Cache
+from cerro_services.release import ReleaseStore, mirror
 from cerro_services.release.draft import Drafts
 from cerro_services.release.progress import Progress
 from cerro_services.release.publish import Publisher
@@ -184,8 +186,8 @@ def test_refused_access_is_told_without_saying_who_asked(
         with pytest.raises(EngineError, match=r"sky\.Object could not be read") as raised:
             answered(context, adql)
         assert KEY not in str(raised.value)
-    for mirror in context.store.mirrors:
-        mirror.sync()
+    for one in context.store.mirrors:
+        one.sync()
     assert any("access is refused" in trouble for trouble in context.store.troubles())
     assert "access is refused" in caplog.text
     assert KEY not in caplog.text
@@ -271,7 +273,7 @@ def test_the_cache_keeps_within_its_size(
     whole = sum(table.catalog.size for table in store.open("sky").tables.values())
     limit = whole // 3
     processes = [opened(bucket.url, cache_size=str(limit)) for _ in range(2)]
-    for what in ("all", "a key", "groups", "a wide cone", "a join by key", "all"):
+    for what in ("all", "a key", "groups", "a wide cone", "all"):
         adql = QUERIES[what]
         expected = sorted(map(repr, answered(here, adql).to_pylist()))
         for context in processes:
@@ -284,9 +286,29 @@ def test_the_cache_keeps_within_its_size(
 
 def _trimmed(processes: list[Context]) -> int:
     for context in processes:
-        for mirror in context.store.mirrors:
-            mirror._cache.trim()
+        for one in context.store.mirrors:
+            one._cache.trim()
     return held(processes[0].settings.cache)
+
+
+@pytest.mark.req("BUCKET-6")
+def test_processes_that_start_at_once_share_a_folder(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All have read the documents, and write them at the same moment."""
+    together, read = Barrier(8), mirror.read_version
+
+    def meet(*arguments: Any) -> mirror.Version:
+        found = read(*arguments)
+        together.wait(30)
+        return found
+
+    monkeypatch.setattr(mirror, "read_version", meet)
+    made = [mirror.Mirror(bucket, Cache(tmp_path / "cache", 10**9)) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(mirror.Mirror.sync, made))
+    assert [one.trouble for one in made] == [None] * 8
+    assert {len(one.store.published()) for one in made} == {1}
 
 
 @pytest.mark.req("BUCKET-6")

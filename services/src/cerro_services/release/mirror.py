@@ -7,12 +7,15 @@ comes (`cerro_services.objects`). A bucket that cannot be reached leaves the mir
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -206,14 +209,24 @@ class Mirror:
         before = self.store.current(name)
         if known is None or before != version:
             found = known or read_version(self._bucket, name, version)
-            self._write(self.root / name / "versions" / version, found)
+            with self._alone():
+                self._write(self.root / name / "versions" / version, found)
             if known is None:
                 self._list(found)
             with self._lock:
                 self._versions.setdefault(name, {})[version] = found
-        if before != version:
-            write_text(here, f"{version}\n")
-            self._forget(name, {before, version})
+        with self._alone():
+            before = self.store.current(name)
+            if before != version:
+                write_text(here, f"{version}\n")
+                self._forget(name, {before, version})
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Write to the folder while no other process does."""
+        with Path(self.root / ".lock").open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
 
     def _list(self, version: Version) -> None:
         entries = self._bucket.entries(f"{version.prefix}/")
