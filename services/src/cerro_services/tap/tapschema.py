@@ -13,6 +13,7 @@ from cerro_services.adql.words import RESERVED
 from cerro_services.release import Column, ForeignKey, Release, Table
 from cerro_services.release.model import TableModel
 from cerro_services.release.services import ServiceModel
+from cerro_services.tap.schematables import KEYS, MODELS, arrow_of
 
 SCHEMA = "tap_schema"
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -104,11 +105,11 @@ def view(
         schemas.append(Schema(name, None, said, None, models, ()))
     stored += own
     itself = Schema(
-        SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, _MODELS, _KEYS
+        SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, MODELS, KEYS
     )
     everything = (*schemas, itself)
     rows = _rows(everything)
-    stored += [QueryTable(SCHEMA, model, rows[model.name]) for model in _MODELS]
+    stored += [QueryTable(SCHEMA, model, rows[model.name]) for model in MODELS]
     return View(everything, Catalogue(tuple(stored)))
 
 
@@ -144,7 +145,7 @@ def key_id(schema: str, key: ForeignKey) -> str:
 
 def _rows(schemas: Sequence[Schema]) -> dict[str, pa.Table]:
     """Fill the five tables."""
-    rows: dict[str, list[dict[str, object]]] = {model.name: [] for model in _MODELS}
+    rows: dict[str, list[dict[str, object]]] = {model.name: [] for model in MODELS}
     for i, schema in enumerate(schemas):
         name = identifier(schema.name)
         description = schema.description or schema.title
@@ -187,8 +188,8 @@ def _rows(schemas: Sequence[Schema]) -> dict[str, pa.Table]:
                 for a, b in zip(key.from_columns, key.target_columns, strict=True)
             ]
     return {
-        model.name: pa.Table.from_pylist(rows[model.name], schema=_arrow(model))
-        for model in _MODELS
+        model.name: pa.Table.from_pylist(rows[model.name], schema=arrow_of(model))
+        for model in MODELS
     }
 
 
@@ -215,101 +216,3 @@ def _column(table_name: str, column: Column, position: int, table: TableModel) -
 def is_indexed(table: TableModel, column: Column) -> bool:
     """Whether a condition on a column is answered without reading the whole table."""
     return column.indexed or column.name in {table.ra, table.dec, *table.key, *table.indexes}
-
-
-def _text(name: str, description: str, *, nullable: bool = True) -> Column:
-    return Column(
-        name, "char", "*", description=description, nullable=nullable, principal=True, std=True
-    )
-
-
-def _count(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name, "int", description=description, nullable=nullable, principal=True, std=True)
-
-
-_MODELS: tuple[TableModel, ...] = (
-    TableModel(
-        "schemas",
-        (
-            _text("schema_name", "Name of the schema", nullable=False),
-            _text("utype", "UTYPE of the schema, if it follows a data model"),
-            _text("description", "What the schema holds"),
-            _count("schema_index", "Place in the order of schemas", nullable=True),
-        ),
-        "The schemas of this service",
-        key=("schema_name",),
-    ),
-    TableModel(
-        "tables",
-        (
-            _text("schema_name", "Schema of the table", nullable=False),
-            _text("table_name", "Name of the table, as a query needs it", nullable=False),
-            _text("table_type", "table or view", nullable=False),
-            _text("utype", "UTYPE of the table, if it follows a data model"),
-            _text("description", "What the table holds"),
-            _count("table_index", "Place in the order of tables", nullable=True),
-        ),
-        "The tables of this service",
-        key=("table_name",),
-    ),
-    TableModel(
-        "columns",
-        (
-            _text("table_name", "Table of the column", nullable=False),
-            _text("column_name", "Name of the column, as a query needs it", nullable=False),
-            _text("datatype", "VOTable datatype", nullable=False),
-            _text("arraysize", "VOTable arraysize"),
-            _text("xtype", "What a value means beyond its datatype (DALI)"),
-            _count(
-                "size",
-                "Length of values with a greatest length (deprecated: use arraysize)",
-                nullable=True,
-            ),
-            _text("description", "What the column holds"),
-            _text("utype", "UTYPE of the column, if it follows a data model"),
-            _text("unit", "Unit (VOUnits)"),
-            _text("ucd", "UCD of the column"),
-            _count("indexed", "1 if conditions on it are fast"),
-            _count("principal", "1 if it belongs to the first things to look at"),
-            _count("std", "1 if a standard defines it"),
-            _count("column_index", "Place in the order of columns", nullable=True),
-        ),
-        "The columns of all tables",
-        key=("table_name", "column_name"),
-    ),
-    TableModel(
-        "keys",
-        (
-            _text("key_id", "Identifier of the foreign key", nullable=False),
-            _text("from_table", "Table that refers to another", nullable=False),
-            _text("target_table", "Table referred to", nullable=False),
-            _text("description", "What the relation means"),
-            _text("utype", "UTYPE of the relation"),
-        ),
-        "Foreign keys between tables",
-        key=("key_id",),
-    ),
-    TableModel(
-        "key_columns",
-        (
-            _text("key_id", "Identifier of the foreign key", nullable=False),
-            _text("from_column", "Column that refers", nullable=False),
-            _text("target_column", "Column referred to", nullable=False),
-        ),
-        "Columns of foreign keys",
-        key=("key_id", "from_column"),
-    ),
-)
-
-_KEYS: tuple[ForeignKey, ...] = (
-    ForeignKey("tables_schemas", "tables", ("schema_name",), "schemas", ("schema_name",)),
-    ForeignKey("columns_tables", "columns", ("table_name",), "tables", ("table_name",)),
-    ForeignKey("keys_from", "keys", ("from_table",), "tables", ("table_name",)),
-    ForeignKey("keys_target", "keys", ("target_table",), "tables", ("table_name",)),
-    ForeignKey("key_columns_keys", "key_columns", ("key_id",), "keys", ("key_id",)),
-)
-
-
-def _arrow(model: TableModel) -> pa.Schema:
-    types = {"char": pa.string(), "int": pa.int32()}
-    return pa.schema([pa.field(column.name, types[column.datatype]) for column in model.columns])
