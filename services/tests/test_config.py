@@ -40,6 +40,27 @@ def test_the_file_sets_what_the_environment_does_not(
     assert settings.external_url == "https://sky.example/cerro/"
 
 
+@pytest.mark.req("BUCKET-2")
+@pytest.mark.parametrize(
+    ("named", "folder", "buckets"),
+    [
+        ("/data/one", Path("/data/one"), ()),
+        ("s3://b/p", None, ("s3://b/p",)),
+        ("/data/one, s3://b/p,s3://c", Path("/data/one"), ("s3://b/p", "s3://c")),
+    ],
+)
+def test_releases_lie_in_a_folder_or_buckets(
+    home: Path,
+    named: str,
+    folder: Path | None,
+    buckets: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CERRO_RELEASES", named)
+    settings = load()
+    assert (settings.releases, settings.buckets) == (folder, buckets)
+
+
 @pytest.mark.req("TAP-12")
 @pytest.mark.parametrize(
     ("text", "says"),
