@@ -147,3 +147,26 @@ def test_a_host_that_answers_differently_the_second_time_gains_nothing(
         )
     assert len(seen) == before
     assert len(asked) == 1
+
+
+@pytest.mark.req("UPL-3")
+async def test_hosts_that_say_nothing_keep_no_other_caller_waiting(
+    tmp_path: Path, origin: tuple[int, list[dict[str, str]]]
+) -> None:
+    port, _ = origin
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        slow = f"http://127.0.0.1:{silent.getsockname()[1]}/t.csv"
+
+        def fetching(owner: str, url: str, number: int) -> asyncio.Task[Upload]:
+            limits = UploadLimits(hosts=("127.0.0.1",), owner=owner)
+            return asyncio.create_task(fetch("t", url, tmp_path / str(number), limits, 1000))
+
+        waiting = [fetching("ada", slow, n) for n in range(12)]
+        waiting += [fetching("", slow, 20 + n) for n in range(12)]
+        async with asyncio.timeout(30):
+            found = await fetching("vera", f"http://127.0.0.1:{port}/t.csv", 40)
+        assert found.path.read_bytes() == b"a,b\n1,x\n"
+        assert not any(one.done() for one in waiting)
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)

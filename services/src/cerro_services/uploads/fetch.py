@@ -12,6 +12,7 @@ import ipaddress
 import socket
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakValueDictionary
 
 import httpx
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +22,10 @@ from cerro_services.uploads.model import Upload, UploadLimits
 
 _REDIRECTS = 5
 _AT_ONCE = asyncio.Semaphore(8)
+_EACH, _PUBLIC = 2, 4
+"""Uploads that are fetched at once for one caller, and for all without a token: slow hosts that one
+names keep nobody else waiting."""
+_shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 _PIECE = 1 << 18
 
 
@@ -47,8 +52,10 @@ async def fetch(name: str, url: str, target: Path, limits: UploadLimits, most: i
     UploadTooLargeError
         It has more bytes than may be.
     """
+    share = _shares.get(limits.owner) or asyncio.Semaphore(_EACH if limits.owner else _PUBLIC)
+    _shares[limits.owner] = share
     try:
-        async with asyncio.timeout(limits.seconds), _AT_ONCE:
+        async with asyncio.timeout(limits.seconds), share, _AT_ONCE:
             return await _followed(name, url, target, limits, most)
     except TimeoutError as error:
         raise UploadError(

@@ -73,6 +73,8 @@ class UploadLimits:
         Rows up to which a table is held in memory; what is longer lies on disk.
     held_bytes
         Bytes up to which it is.
+    owner
+        Whose they are; empty for those without a token.
     """
 
     total: int = 10**9
@@ -83,3 +85,4 @@ class UploadLimits:
     seconds: float = 120.0
     held: int = 100_000
     held_bytes: int = 64 << 20
+    owner: str = ""

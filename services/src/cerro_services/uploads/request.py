@@ -26,6 +26,7 @@ def limits_of(context: Context, caller: Caller) -> UploadLimits:
         columns=settings.upload_columns,
         hosts=settings.upload_hosts,
         seconds=settings.upload_seconds,
+        owner=caller.name or "",
     )
 
 
