@@ -24,7 +24,7 @@ _WRITTEN_OTHERWISE = {
     ),
     "STDDEV": "SQRT(AVG(x * x) - AVG(x) * AVG(x))",
     "VARIANCE": "AVG(x * x) - AVG(x) * AVG(x)",
-    "ISNAN": "x IS NULL; NaN is kept as NULL",
+    "ISNAN": "x IS NULL; releases keep NaN as NULL",
     "GREATEST": "(x + y + ABS(x - y)) / 2",
     "LEAST": "(x + y - ABS(x - y)) / 2",
     "SIGN": "x / ABS(x)",
