@@ -18,6 +18,8 @@ from cerro_services.scratch import Scratch
 
 __all__ = ["ParameterError", "Parameters", "Part", "Spool", "TooLargeError"]
 
+_UNBOUNDED = 10**18
+
 
 class ParameterError(CerroError, code="parameter_error", status=400):
     """A parameter is missing or wrong."""
@@ -103,9 +105,12 @@ class Parameters:
         text = self.get(name)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        digits = text.strip()
+        if not (digits.isascii() and digits.isdigit()):
             raise ParameterError(f"{name} must be a whole number, not {text!r}.")
-        return int(text)
+        # Whatever it bounds has fewer: a long one is no bound, and no number to work out.
+        digits = digits.lstrip("0") or "0"
+        return _UNBOUNDED if len(digits) > 18 else int(digits)
 
     def part(self, name: str) -> Part | None:
         """Give the file of a name; upper and lower case count only if several differ in that."""

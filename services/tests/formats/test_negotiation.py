@@ -57,6 +57,19 @@ def test_a_format_has_the_names_that_clients_use(
 
 
 @pytest.mark.req("FMT-8")
+@pytest.mark.parametrize(
+    ("requested", "mime"),
+    [
+        ("text/xml", "text/xml"),
+        ("application/xml;serialization=tabledata", "application/xml"),
+        ("votable", "application/x-votable+xml;serialization=binary2"),
+    ],
+)
+def test_who_asks_for_xml_by_its_general_type_is_told_that_type(requested: str, mime: str) -> None:
+    assert choose(requested).mime == mime
+
+
+@pytest.mark.req("FMT-8")
 def test_a_csv_can_be_had_without_header() -> None:
     form = choose("text/csv;header=absent")
     document, _ = written(form, [ResultColumn("a", "long")], pa.table({"a": [1, 2]}))

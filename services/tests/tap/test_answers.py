@@ -127,6 +127,19 @@ def test_truncation_is_marked_in_every_format(
 
 
 @pytest.mark.req("TAP-7")
+@pytest.mark.parametrize(
+    "given", [{"MAXREC": "9" * 40}, {"MAXREC": " 007 "}, {"UPLOAD": ""}, {"LANG": "", "RUNID": ""}]
+)
+def test_a_parameter_may_be_empty_or_more_than_there_can_be(
+    client: httpx.Client, given: dict[str, str]
+) -> None:
+    asked = {"QUERY": "SELECT TOP 5 visit FROM sky.Visit", "FORMAT": "csv", **given}
+    for answer in (client.get("sync", params=asked), client.post("sync", data=asked)):
+        assert answer.status_code == 200, answer.text
+        assert answer.text.count("\r\n") == 6
+
+
+@pytest.mark.req("TAP-7")
 def test_a_long_csv_says_before_its_first_byte_whether_rows_are_missing(
     client: httpx.Client,
 ) -> None:

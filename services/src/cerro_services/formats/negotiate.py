@@ -221,7 +221,12 @@ def _find(text: str, parameters: Mapping[str, str] | None = None) -> Format | No
     if found is None:
         return None
     if base in _XML and "serialization" in parameters:
-        return _BY_NAME.get(_SERIALIZATIONS.get(parameters["serialization"], ""))
+        found = _BY_NAME.get(_SERIALIZATIONS.get(parameters["serialization"], ""))
+        if found is None:
+            return None
+    if base in {"text/xml", "application/xml"}:
+        # Who asks for XML by its general type is told that type (TAP 1.1 §2.7.3).
+        return replace(found, mime=base)
     if parameters.get("header") == "absent" and found.name in {"csv", "tsv"}:
         mime = found.mime.replace("present", "absent")
         headless = partial(found.writer, header=False)  # type: ignore[call-arg]

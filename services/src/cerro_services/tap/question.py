@@ -78,7 +78,7 @@ class Question:
             raise ParameterError(
                 f"LANG={language} is not offered; write one of {', '.join(LANGUAGES)}."
             )
-        if parameters.values.get("UPLOAD") and not uploads:
+        if any(parameters.values.get("UPLOAD", ())) and not uploads:
             raise ParameterError("UPLOAD names tables, but none came with the request.")
         adql = parameters.get("QUERY")
         if adql is None or not adql.strip():
