@@ -93,8 +93,8 @@ def _check_numbers(coordinates: list[Value], span: Span) -> None:
         if column.datatype in STRINGS and column.name and column.xtype is None:
             raise AdqlError(
                 f"{column.name} is a text; a position is two numbers, in decimal degrees "
-                f"(hours and minutes, and decimal commas, are not read). CAST({column.name} AS DOUBLE PRECISION) "
-                "makes a number of a text such as 10.5.",
+                "(hours and minutes, and decimal commas, are not read). "
+                f"CAST({column.name} AS DOUBLE PRECISION) makes a number of a text such as 10.5.",
                 span,
             )
         if not (column.is_geometry or coordinate.shape is not None) and not is_number(column):
