@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from bench._serving import published
 from cerro_services.adql import Catalogue, QueryTable, compile_query
 from cerro_services.engine import DuckDBEngine, Limits
 from cerro_services.release import Column, ReleaseStore
@@ -179,22 +178,9 @@ def _sample(store: ReleaseStore) -> Sample:
 def _published(workdir: Path, figures: dict[str, float | str]) -> Path:
     raw = os.environ.get("CERRO_SURVEY")
     folder = Path(raw) if raw else _made(workdir)
-    store = workdir / "releases"
     started = time.perf_counter()
-    commands = (
-        ("create", "survey", "--schema", str(SCHEMA), "--title", "Survey"),
-        ("ingest", "survey", "Object", str(folder / "raw_object")),
-        ("ingest", "survey", "ForcedSource", str(folder / "raw_fs")),
-        ("publish", "survey"),
-    )
-    for command in commands:
-        subprocess.run(
-            [sys.executable, "-m", "cerro.cli.main", "release", *command, "--store", str(store)],
-            check=True,
-            cwd=workdir,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    tables = {"Object": folder / "raw_object", "ForcedSource": folder / "raw_fs"}
+    store = published(workdir, "survey", SCHEMA, tables)
     figures["publish_s"] = time.perf_counter() - started
     return store
 
