@@ -39,7 +39,6 @@ HINTS = [
     ("SELECT {a} FROM t", "in braces"),
     ("SELECT size FROM t", '"size"'),
     ("SELECT TOP (10) a FROM t", "TOP 10"),
-    ("SELECT TOP 10 PERCENT a FROM t", "no PERCENT"),
     ("SELECT a FROM t FETCH FIRST 10 ROWS ONLY", "Write SELECT TOP 10"),
     ("SELECT a FROM t OFFSET 10 ROWS", "OFFSET 10."),
     ("SELECT a INTO mydb.b FROM t", "DEST=mydb.name"),
@@ -67,10 +66,26 @@ def test_an_error_says_what_was_meant_and_where(text: str, said: str) -> None:
     assert caught.value.message.endswith("^")
 
 
+@pytest.mark.req("ADQL-1")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT TOP 1 ~5 & 3 FROM t",
+        "SELECT TOP 10 percent FROM t",
+        "SELECT a isnull, b notnull FROM t",
+        "SELECT a FROM t isnull",
+        "SELECT a FROM t WHERE b IS NOT NULL",
+    ],
+)
+def test_what_looks_like_another_language_and_is_adql_is_read(text: str) -> None:
+    assert parse(text) is not None
+
+
 @pytest.mark.req("ADQL-6")
 @pytest.mark.parametrize(
     ("adql", "said"),
     [
+        ("SELECT TOP 10 PERCENT ra FROM sky.Object", "TOP takes a number of rows"),
         ("SELECT ra AS x FROM sky.Object WHERE x > 1", "Write what it stands for: ra."),
         ("SELECT ra AS x FROM sky.Object WHERE RAJ2000 > 1", "Did you mean ra?"),
         ('SELECT ra FROM "sky.Object"', 'each part of a name: "sky"."Object".'),

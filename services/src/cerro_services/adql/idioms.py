@@ -37,6 +37,7 @@ _OPERANDS = frozenset(
         TokenType.R_PAREN,
     }
 )  # fmt: skip
+_NAMES = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 _TEXTS = frozenset({TokenType.STRING, TokenType.IDENTIFIER})
 
 
@@ -75,19 +76,25 @@ def _said(stream: list[Token], at: int) -> str | None:
         found = _WORDS[word]
     elif word == "TOP" and after == "(":
         found = "Write TOP without parentheses: TOP 10."
-    elif word == "PERCENT" and _word(stream, at - 2) == "TOP":
-        found = "ADQL has no PERCENT. Write TOP and a number of rows, or WHERE RAND() < 0.1."
     elif word in {"ROW", "ROWS"} and _word(stream, at - 2) == "OFFSET":
         found = f"Write OFFSET and the number alone: OFFSET {stream[at - 1].text}."
     elif word == "NOT" and after == "NULL" and before in _OPERANDS:
         found = "Write IS NOT NULL."
-    elif word in {"ISNULL", "NOTNULL"} and before in _OPERANDS and after != "(":
+    elif word in {"ISNULL", "NOTNULL"} and before in _NAMES and _tests(stream, at):
         found = "Write IS NULL." if word == "ISNULL" else "Write IS NOT NULL."
     elif word == "WITHIN" and (after, second) == ("GROUP", "("):
         found = "ADQL has no percentiles. ivo_histogram counts the values in bins."
-    elif word == "~" and before in _OPERANDS:
+    elif word == "~" and at + 1 < len(stream) and stream[at + 1].token_type == TokenType.STRING:
         found = "ADQL has no regular expressions. Write LIKE or ILIKE."
     return found
+
+
+def _tests(stream: list[Token], at: int) -> bool:
+    """Whether a word ends a condition; elsewhere it may be a name that a query gives."""
+    if _word(stream, at + 1) not in {"", ")", "AND", "OR", "GROUP BY", "ORDER BY"}:
+        return False
+    kinds = [token.token_type for token in stream[:at]]
+    return TokenType.FROM in kinds and TokenType.WHERE in kinds[kinds.index(TokenType.FROM) :]
 
 
 def _word(stream: list[Token], at: int) -> str:

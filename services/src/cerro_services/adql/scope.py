@@ -198,6 +198,8 @@ class Scope:
         hint = _position(node.name, sources) or nearest(node.name, names)
         if node.this.args.get("quoted") and not parts:
             hint += f" A text stands in single quotes: '{node.name}'."
+        if node.name.upper() == "PERCENT":
+            hint = " TOP takes a number of rows and no share of them."
         if not hint and where:
             hint = f" tap_schema.columns lists what is{where}."
         return AdqlError(f"There is no column {node.name}{where}.{hint}", span)
