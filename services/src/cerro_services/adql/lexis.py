@@ -25,7 +25,7 @@ MAX_TOKENS = 200_000
 
 MAX_OPERATIONS = 5_000
 """Operators and calls of a query. The database holds a batch of values for each while it runs,
-which no limit of its memory counts: some half a gigabyte for so many circles."""
+which no limit of its memory counts: 0.75 GB for the thousand circles that make so many."""
 
 _OPERATORS = frozenset(
     {
