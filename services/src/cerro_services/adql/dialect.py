@@ -173,6 +173,13 @@ def parse(text: str) -> exp.Query:
             statements = _DIALECT.parser().parse(stream, text)
         except ParseError as error:
             raise _located(error, stream) from None
+        except TokenError:
+            # sqlglot reads some names again, as types, and stumbles over a quote in them.
+            odd = next((token for token in stream if '"' in token.text), stream[0])
+            raise AdqlError(
+                "A name in double quotes has no place here, or a parenthesis before it.",
+                (odd.start, odd.end),
+            ) from None
         if len(statements) != 1 or statements[0] is None:
             raise AdqlError("A query is one SELECT.")
         tree = statements[0]

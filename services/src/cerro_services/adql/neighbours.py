@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlglot.tokenizer_core import Token, TokenType
 
 from cerro_services.adql.errors import AdqlError
+from cerro_services.adql.functions import AGGREGATES
 from cerro_services.adql.words import GEOMETRIES, TYPES
 
 T = TokenType
@@ -68,7 +69,7 @@ _BEFORE: dict[TokenType, frozenset[TokenType]] = {
 }  # fmt: skip
 """What may stand before each kind of token; a NUMBER before a value is that of TOP."""
 
-_NO_TABLES = frozenset({T.WHERE, T.ON, T.GROUP_BY, T.HAVING, T.ORDER_BY, T.OFFSET, T.SELECT})
+_CLAUSES = frozenset({T.WHERE, T.ON, T.GROUP_BY, T.HAVING, T.ORDER_BY, T.OFFSET, T.SELECT, T.WITH})
 _FIRST = frozenset({T.SELECT, T.WITH, T.L_PAREN})
 _AFTER: dict[TokenType, frozenset[TokenType]] = {
     T.TOP: frozenset({T.NUMBER}),
@@ -95,32 +96,32 @@ def check_neighbours(stream: list[Token]) -> None:
     AdqlError
         At the first token that has no place after the one before it.
     """
-    # Of each level of parentheses: whether tables stand in it, where a * is no product.
-    tables = [False]
+    # Of each level of parentheses: the word that its clause begins with.
+    clauses: list[TokenType | None] = [None]
     for at, token in enumerate(stream):
         kind = token.token_type
         before = stream[at - 1] if at else None
         if before is None:
             if kind not in _FIRST:
                 raise AdqlError("A query begins with SELECT or WITH.", (token.start, token.end))
-        elif not _fits(stream, at):
+        elif not _fits(stream, at, clauses[-1]):
             raise _misplaced(before, token)
         if kind == T.L_PAREN:
-            tables.append(tables[-1] and before is not None and before.token_type not in _NAMES)
+            called = before is not None and before.token_type in _NAMES
+            clauses.append(T.FROM if clauses[-1] == T.FROM and not called else None)
         elif kind == T.R_PAREN:
-            tables.pop()
+            clauses.pop()
         elif kind in {T.FROM, T.JOIN}:
-            tables[-1] = True
-        elif kind in _NO_TABLES:
-            tables[-1] = False
-        elif kind in _OPERATORS | _LITERALS | {T.STAR} and tables[-1] and before is not None:
-            raise _misplaced(before, token)
+            clauses[-1] = T.FROM
+        elif kind in _CLAUSES:
+            clauses[-1] = kind
     last = stream[-1]
     if last.token_type in _AFTER:
         raise AdqlError(f"The query ends too early after {last.text!r}.", (last.start, last.end))
 
 
-def _fits(stream: list[Token], at: int) -> bool:
+def _fits(stream: list[Token], at: int, clause: TokenType | None) -> bool:
+    """Whether a token fits the one before it, and the clause that it stands in."""
     before, token = stream[at - 1], stream[at]
     kind, previous = token.token_type, before.token_type
     after = stream[at + 1].token_type if at + 1 < len(stream) else None
@@ -132,7 +133,21 @@ def _fits(stream: list[Token], at: int) -> bool:
         return before.end + 1 == token.start
     if previous in _AFTER:
         return kind in _AFTER[previous]
-    if kind in _LITERALS | {T.TIMESTAMP, T.TILDE} and previous == T.NUMBER:
+    if kind in _OPERATORS | _LITERALS | {T.STAR} and clause == T.FROM:
+        return False
+    if kind in _NAMES and previous in _ENDS - {T.STAR} and previous != T.NUMBER:
+        # A name without AS.
+        return clause in {T.SELECT, T.FROM}
+    if kind in _NAMES and previous == T.NUMBER and clause != T.SELECT:
+        return False
+    if kind in _DIRECTIONS and clause != T.ORDER_BY:
+        return False
+    if kind == T.ALL and previous == T.L_PAREN:
+        return at > 1 and stream[at - 2].text.upper() in AGGREGATES
+    if kind == T.L_PAREN and previous in {T.R_PAREN, *_NAMES}:
+        # A call, the columns or the end of WITH.
+        return clause == T.WITH if previous == T.R_PAREN else after != T.SELECT
+    if kind in _LITERALS | {T.TIMESTAMP, T.TILDE, T.L_PAREN} and previous == T.NUMBER:
         return at > 1 and stream[at - 2].token_type == T.TOP
     if kind == T.NOT and previous in _ENDS:
         return after in {T.IN, T.LIKE, T.ILIKE, T.BETWEEN}
