@@ -12,8 +12,8 @@ from cerro_services.release.hats import Catalog
 
 _KEPT = 256
 """Column chunks, of a quarter of a megabyte, whose pages stay mapped."""
-_CHUNKS = 400_000
-"""Column chunks whose place is remembered, over all files; each takes some hundred bytes."""
+_CHUNKS = 100_000
+"""Column chunks whose place is remembered, over all files; each takes about a kilobyte."""
 
 
 class Files:
