@@ -11,20 +11,23 @@ from typing import Any
 _STEPS = ("fsync", "rename", "replace", "mkdir")
 
 
-def die_at(step: int, operation: Callable[..., Any]) -> int:
+def die_at(step: int, operation: Callable[..., Any], after: str = "") -> int:
     """Run an operation; at its `step`-th fsync, rename or new folder, die before it is done.
 
-    Gives the steps that were left, if it lived.
+    Steps are counted from the beginning, or once something was renamed to a path that ends with
+    `after`. Gives the steps that were left, if it lived.
     """
-    left = step
+    left, counting = step, not after
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal left
-            left -= 1
+            nonlocal left, counting
+            left -= counting
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **kwargs)
+            done = real(*args, **kwargs)
+            counting = counting or (len(args) > 1 and str(args[1]).endswith(after))
+            return done
 
         return call
 
@@ -42,7 +45,7 @@ def publish_dying(root: str, step: int) -> None:
     die_at(step, lambda: Publisher(ReleaseStore(root)).publish("survey"))
 
 
-def ingest_dying(root: str, path: str, step: int, steps: Any = None) -> None:
+def ingest_dying(root: str, path: str, step: int, steps: Any = None, after: str = "") -> None:
     """Ingest objects and die on the way; count the steps taken if asked."""
     from cerro_services.release import ReleaseStore
     from cerro_services.release.draft import Drafts
@@ -50,7 +53,7 @@ def ingest_dying(root: str, path: str, step: int, steps: Any = None) -> None:
     def ingest() -> None:
         Drafts(ReleaseStore(root)).ingest("survey", "Object", [Path(path)])
 
-    left = die_at(step, ingest)
+    left = die_at(step, ingest, after)
     if steps is not None:
         steps.value = step - left
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import shutil
@@ -96,27 +95,25 @@ def test_killed_while_ingesting_the_table_is_old_or_new(
 ) -> None:
     more = tmp_path / "more.parquet"
     pq.write_table(objects(700), more)
-    # A table is written in many steps, all alike, and takes its place in the last few.
+    # A table is written in many steps, all alike; the few when it takes its place are all tried.
     steps = processes.Value("i")
     arguments = (str(store.root), str(more), 10_000, steps)
     assert end_of(processes.Process(target=crash.ingest_dying, args=arguments)) == 0
+    assert steps.value > 9
     run("ingest", "survey", "Object", draft)
-    seen = set()
-    # The number of steps differs a little from run to run: the last are sought from behind.
-    last = itertools.chain(range(0, steps.value, 9), [None], range(steps.value + 12, -1, -1))
-    seeking = False
-    for step in last:
-        if step is None:
-            seeking = True
-            continue
-        args = (str(store.root), str(more), step)
+    aside, placed = "Object.old", "catalogs/Object"
+    moments = [(step, "") for step in range(0, steps.value, 9)]
+    moments += [(step, after) for after in (aside, placed) for step in (0, 1)]
+    seen = {}
+    for step, after in moments:
+        args = (str(store.root), str(more), step, None, after)
         code = end_of(processes.Process(target=crash.ingest_dying, args=args))
         if code == 0:
             run("ingest", "survey", "Object", draft)
             continue
         assert code == -signal.SIGKILL
         rows = store.open("survey", "draft").tables["Object"].nrows
-        seen.add(rows)
+        seen[step, after] = rows
         # Between the two renames of a replacement there is no table; the next command mends it.
         assert rows in {400, 700, 0}
         run("ingest", "survey", "Object", draft)
@@ -126,10 +123,9 @@ def test_killed_while_ingesting_the_table_is_old_or_new(
         ]
         assert hidden == []
         run("check", "survey")
-        if seeking and {400, 700} <= seen:
-            break
-    assert {400, 700} <= seen
-    assert steps.value > 9
+    assert seen[0, ""] == 400
+    assert seen[0, aside] == 0
+    assert seen[0, placed] == 700
 
 
 @pytest.mark.req("REL-4")

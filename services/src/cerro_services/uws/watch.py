@@ -70,13 +70,15 @@ class Watch:
         while self._waiting:
             age = time.monotonic() - self._youngest
             await asyncio.sleep(min(max(_SOON, _PART * age), _LATE))
+            # Who comes while the database is asked is told by the next look.
+            asked = {identity: dict(waiting) for identity, waiting in self._waiting.items()}
             try:
-                found = await run_in_threadpool(self._store.phases, list(self._waiting))
+                found = await run_in_threadpool(self._store.phases, list(asked))
             except StoreUnavailableError as error:
                 log.warning("the database does not answer: %s", error.__cause__)
                 await asyncio.sleep(1)
                 continue
-            for identity, waiting in self._waiting.items():
+            for identity, waiting in asked.items():
                 for future, phase in waiting.items():
                     if found.get(identity) != phase and not future.done():
                         future.set_result(None)
