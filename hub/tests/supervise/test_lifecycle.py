@@ -64,8 +64,6 @@ def _comes_back(platform: Platform, name: str, old: int) -> bool:
 def test_a_process_that_dies_comes_back_and_people_go_on(
     watched: Platform, worker: Person, name: str, sig: signal.Signals
 ) -> None:
-    if name not in watched.states():
-        pytest.skip(f"{name} is not there to be run yet")
     eventually(lambda: _answers(worker), "the server answers before")
     server = worker.server()
     old = watched.pid(name)

@@ -69,3 +69,15 @@ class Client:
     def listed(self, **filters: Any) -> list[tuple[str, str]]:
         root = etree.fromstring(self.get(self.list, **filters).content)
         return [(job.get("id"), job.findtext(f"{UWS}phase")) for job in root]
+
+    def passes(self, waiting: str, heavy: str) -> None:
+        """Have a job that waits come to its end, one stopped, and the next run in its place."""
+        assert self.ended(waiting) == "COMPLETED"
+        assert self.get(f"{waiting}/results/result").status_code == 200
+        stopped = self.create(heavy)
+        self.running(stopped)
+        self.post(f"{stopped}/phase", PHASE="ABORT")
+        after = self.create(PHASE="RUN")
+        assert self.ended(after) == "COMPLETED"
+        for one in (waiting, stopped, after):
+            self.http.delete(one)
