@@ -12,6 +12,7 @@ import httpx
 from cerro_services.errors import CerroError
 
 READ_TAP = "custom:read:tap"
+READ_IMAGE = "custom:read:image"
 _CACHED = 4096
 """Tokens remembered at once."""
 
