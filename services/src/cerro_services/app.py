@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from cerro_services import cone, discovery, monitoring, registry, tap
+from cerro_services import cone, discovery, monitoring, registry, rows, tap
 from cerro_services.access import challenges
 from cerro_services.compression import Compression
 from cerro_services.config import Settings
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 SERVICES: dict[str, Callable[[Context], APIRouter]] = {
     "tap": tap.router,
     "cone": cone.router,
+    "rows": rows.router,
     "registry": registry.router,
     "discovery": discovery.router,
 }
@@ -195,6 +196,8 @@ def _rendered(request: Request, status: int, code: str, message: str, realm: str
         response = Response(votable.failure(message), status, media_type=votable.MIME)
     elif path.startswith(f"{cone.PREFIX}/"):
         response = cone.failure(message, status)
+    elif path.startswith(f"{rows.PREFIX}/"):
+        response = rows.failure(message, status)
     elif path.startswith((tap.PREFIX, registry.PREFIX)):
         response = PlainTextResponse(message + "\n", status)
     else:
