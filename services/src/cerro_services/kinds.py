@@ -17,5 +17,5 @@ def kinds(context: Context) -> dict[str, Kind]:
     context
         What the process shares.
     """
-    views = Views(context.resolve)
+    views = Views(context.resolve, context.settings.base_url)
     return {made.name: made for made in (tap_jobs.kind(context, views), tableupdate.kind(context))}

@@ -275,6 +275,46 @@ def check(
 
 @release.command()
 @click.argument("name")
+@click.option("--collection", "collections", multiple=True, help="Only these of the Butler.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Copy and index the FITS files of this folder, for a release without a Butler.",
+)
+@click.option(
+    "--dataset-type", default="image", show_default=True, help="What the files of --images are."
+)
+@_store_option
+def obscore(
+    *,
+    name: str,
+    collections: tuple[str, ...],
+    images: Path | None,
+    dataset_type: str,
+    store: ReleaseStore,
+) -> None:
+    """Index the images of release NAME's draft, so that services find and cut them.
+
+    They are those of the Butler repository in the draft's folder butler/, or plain FITS files.
+    """
+    from cerro_services.release.obscore import build
+    from cerro_services.release.progress import Progress
+
+    found = build(
+        store.folder(name, "draft"),
+        name,
+        Progress.on_stderr(),
+        collections=collections,
+        images=images,
+        dataset_type=dataset_type,
+    )
+    for kind, count in found.items():
+        click.echo(f"  {kind}: {count:,} images")
+    click.echo(f"Indexed {sum(found.values()):,} images of {name}.")
+
+
+@release.command()
+@click.argument("name")
 @click.option("--allow-empty", is_flag=True, help="Publish tables without data as empty tables.")
 @click.option("--foreign-keys", is_flag=True, help="Look up every foreign key first.")
 @_store_option

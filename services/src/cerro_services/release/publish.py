@@ -28,6 +28,7 @@ from cerro_services.release.foreignkeys import check_foreign_keys
 from cerro_services.release.hats import MANIFEST
 from cerro_services.release.manifest import TableManifest
 from cerro_services.release.model import Release, TableModel
+from cerro_services.release.obscore.build import build_missing
 from cerro_services.release.progress import Progress
 from cerro_services.release.services import check_services
 from cerro_services.release.store import (
@@ -212,6 +213,7 @@ class Publisher:
 
     def _publish(self, folder: Path, name: str, *, foreign_keys: bool) -> Release:
         draft = folder / DRAFT
+        build_missing(draft, name, self.progress)
         report = check(draft, name, self.progress, foreign_keys=foreign_keys)
         if report.empty:
             report.problems.insert(

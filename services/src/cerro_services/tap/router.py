@@ -42,7 +42,7 @@ def router(context: Context) -> APIRouter:
         What the services share.
     """
     routes = APIRouter(prefix=PREFIX, tags=["tap"])
-    views = Views(context.resolve)
+    views = Views(context.resolve, context.settings.base_url)
     url = context.settings.base_url + PREFIX
     availability = Availability(context, views, [jobs.check(context)])
     examples = Examples(context, views)

@@ -10,12 +10,15 @@ import pyarrow as pa
 
 from cerro_services.adql import Catalogue, QueryTable, from_model
 from cerro_services.adql.words import RESERVED
+from cerro_services.images.index import public_columns, table_of
 from cerro_services.release import Column, ForeignKey, Release, Table
 from cerro_services.release.model import TableModel
+from cerro_services.release.obscore.columns import MODEL as IMAGES
 from cerro_services.release.services import ServiceModel
 from cerro_services.tap.schematables import KEYS, MODELS, arrow_of
 
 SCHEMA = "tap_schema"
+OBSCORE = "ivoa"
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
@@ -61,7 +64,10 @@ class View:
 
 
 def view(
-    releases: Sequence[Release], groups: Collection[str], own: Sequence[QueryTable] = ()
+    releases: Sequence[Release],
+    groups: Collection[str],
+    own: Sequence[QueryTable] = (),
+    base: str | None = None,
 ) -> View:
     """Give what members of some groups may read.
 
@@ -73,6 +79,8 @@ def view(
         Groups of the caller.
     own
         Tables of users that the caller may read.
+    base
+        The platform's address; without it there is no ``ivoa.ObsCore``.
 
     Returns
     -------
@@ -99,6 +107,12 @@ def view(
             )
         )
         stored += [QueryTable(release.name, table, table.catalog) for table in tables]
+    images = [] if base is None else [table_of(release, groups, base) for release in releases]
+    if any(table.num_rows for table in images):
+        said = "The images of all releases, as the IVOA describes data products."
+        schemas.append(Schema(OBSCORE, "ObsCore 1.1", said, None, (IMAGES,), ()))
+        rows = public_columns(pa.concat_tables(images))
+        stored.append(QueryTable(OBSCORE, IMAGES, rows.combine_chunks()))
     for name in dict.fromkeys(table.schema for table in own):
         models = tuple(table.model for table in own if table.schema == name)
         said = "Tables of your own." if name == "mydb" else "Tables that another user shares."
@@ -108,8 +122,8 @@ def view(
         SCHEMA, "TAP_SCHEMA", "The tables that describe the tables.", None, MODELS, KEYS
     )
     everything = (*schemas, itself)
-    rows = _rows(everything)
-    stored += [QueryTable(SCHEMA, model, rows[model.name]) for model in MODELS]
+    described = _rows(everything)
+    stored += [QueryTable(SCHEMA, model, described[model.name]) for model in MODELS]
     return View(everything, Catalogue(tuple(stored)))
 
 

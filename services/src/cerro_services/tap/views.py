@@ -20,10 +20,19 @@ _SHORT = 10_000
 
 
 class Views:
-    """What callers see and what they asked before, kept while the releases stay the same."""
+    """What callers see and what they asked before, kept while the releases stay the same.
 
-    def __init__(self, resolve: Resolve | None = None) -> None:
+    Parameters
+    ----------
+    resolve
+        Finds positions by names; None if nothing does.
+    base
+        The platform's address, for the links of images; without it there is no ``ivoa.ObsCore``.
+    """
+
+    def __init__(self, resolve: Resolve | None = None, base: str | None = None) -> None:
         self._resolve = resolve
+        self._base = base
         self._lock, self._long = Lock(), Lock()
         self._views: dict[tuple[object, ...], View] = {}
         self._queries: dict[tuple[int, str], tuple[View, Query]] = {}
@@ -33,7 +42,7 @@ class Views:
         key = (groups, *_names(releases))
         found = self._views.get(key)
         if found is None:
-            found = view(releases, groups)
+            found = view(releases, groups, base=self._base)
             with self._lock:
                 _make_room(self._views, _VIEWS)
                 self._views[key] = found
@@ -51,7 +60,7 @@ class Views:
         found = self._views.get(key)
         if found is None:
             stored = [usertables.query_table(tables, table, caller) for table in own]
-            found = view(releases, caller.groups, stored)
+            found = view(releases, caller.groups, stored, self._base)
             with self._lock:
                 _make_room(self._views, _VIEWS)
                 self._views[key] = found

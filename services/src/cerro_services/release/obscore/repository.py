@@ -70,10 +70,8 @@ def of_butler(draft: Path, name: str, collections: Sequence[str], progress: Prog
 
 
 def _runs(butler: Any) -> list[str]:
-    from lsst.daf.butler import CollectionType
-
-    found = butler.collections.query_info("*", collection_types=CollectionType.RUN)
-    return sorted(info.name for info in found)
+    found = butler.collections.query_info("*")
+    return sorted(info.name for info in found if info.type.name == "RUN")
 
 
 def _image_types(butler: Any) -> dict[str, frozenset[str]]:
