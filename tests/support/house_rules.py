@@ -27,7 +27,7 @@ REGISTRIES = re.compile(
         )
     )
 )
-MARKER = re.compile(r'pytest\.mark\.req\(\s*((?:"[A-Z]+-\d+"\s*,?\s*)+)\)')
+MARKER = re.compile(r'pytest\.mark\.req\(\s*((?:"[A-Z]+(?:-[A-Z]+)*-\d+"\s*,?\s*)+)\)')
 LARGEST = 1_500_000
 
 
