@@ -11,6 +11,8 @@ import pytest
 from hub.tests.support import ADMIN_PASSWORD, Person, Platform, identify, running
 from tests.support.waiting import eventually
 
+from cerro_hub.lab.butler import index_of
+
 
 class Lab:
     """A running server, spoken to as its own notebooks do."""
@@ -49,6 +51,9 @@ def test_the_environment_is_the_one_that_the_rsp_tools_look_for(
     assert lab.env["ACCESS_TOKEN"] == lab.env["CERRO_TOKEN"]
     assert lab.env["NUBLADO_RUNTIME_MOUNTS_DIR"] == str(lab.runtime)
     assert lab.env["RSP_SITE_TYPE"] == "science"
+    assert lab.env["BUTLER_RUBIN_ACCESS_TOKEN"] == lab.env["CERRO_TOKEN"]
+    assert lab.env["DAF_BUTLER_REPOSITORY_INDEX"] == str(index_of(lab.runtime))
+    assert lab.env["DAF_BUTLER_CONFIG_PATH"] == str(lab.runtime / "butler")
     assert lab.env["HOME"] == str(lab.home)
 
 

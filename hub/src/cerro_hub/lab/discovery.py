@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from cerro_hub.lab.fetching import fetch
 from cerro_hub.tries import tries
 
 PAUSES = (0.5, 1, 2, 4, 8, 16, 30, 60)
@@ -21,20 +20,5 @@ def fetch_discovery(runtime: Path) -> bool:
     runtime : Path
         NUBLADO_RUNTIME_MOUNTS_DIR.
     """
-    request = urllib.request.Request(  # noqa: S310 - the address is the platform's own
-        f"{os.environ['REPERTOIRE_BASE_URL']}/discovery",
-        headers={"Authorization": f"Bearer {os.environ['CERRO_TOKEN']}"},
-    )
-    for _ in tries(PAUSES):
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-                document = response.read()
-            folder = runtime / "discovery"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            new = folder / ".v1.json"
-            new.write_bytes(document)
-            new.replace(folder / "v1.json")
-        except (urllib.error.URLError, OSError):
-            continue
-        return True
-    return False
+    url = f"{os.environ['REPERTOIRE_BASE_URL']}/discovery"
+    return any(fetch(url, runtime / "discovery/v1.json") for _ in tries(PAUSES))

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from cerro_hub.lab.butler import keep_index
 from cerro_hub.lab.discovery import fetch_discovery
 from cerro_hub.lab.tutorials import copy_tutorials
 from cerro_hub.quick_imports import skip_iri_grammar
@@ -41,7 +42,7 @@ def write_runtime(runtime: Path, token: str, address: str) -> None:
     address : str
         The platform's external address.
     """
-    for folder in ("secrets", "environment", "discovery"):
+    for folder in ("secrets", "environment", "discovery", "butler"):
         (runtime / folder).mkdir(mode=0o700, exist_ok=True)
     secret = runtime / "secrets/token"
     secret.touch(mode=0o600)
@@ -71,7 +72,8 @@ def prepare(home: Path, runtime: Path) -> None:
 def main() -> None:
     """Prepare, then run JupyterLab in this process."""
     runtime = Path(os.environ["NUBLADO_RUNTIME_MOUNTS_DIR"])
-    threading.Thread(target=fetch_discovery, args=(runtime,), daemon=True).start()
+    for fetches in (fetch_discovery, keep_index):
+        threading.Thread(target=fetches, args=(runtime,), daemon=True).start()
     prepare(Path.home(), runtime)
     os.environ["JUPYTER_CONFIG_PATH"] = str(CONFIG)
     skip_iri_grammar()

@@ -18,6 +18,7 @@ from jupyterhub.spawner import LocalProcessSpawner, SpawnException
 from jupyterhub.utils import random_port
 from traitlets import Integer, Unicode
 
+from cerro_hub.lab.butler import butler_environment
 from cerro_hub.spawn import processes
 from cerro_hub.spawn.machine_accounts import obstacle, uid_of
 
@@ -146,6 +147,7 @@ class CerroSpawner(LocalProcessSpawner):
             "EXTERNAL_INSTANCE_URL": self.address,
             "REPERTOIRE_BASE_URL": f"{self.address}repertoire",
             "NUBLADO_RUNTIME_MOUNTS_DIR": str(self.runtime),
+            **butler_environment(self.runtime, self.api_token),
             "RSP_SITE_TYPE": "science",
             "TUTORIALS": str(self.home / "notebooks/tutorials"),
             "CERRO_TUTORIALS_SOURCE": self.tutorials,
