@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     hub_api_url: str | None = Field(
         None, description="Address of the Hub's API; without it only public callers are served."
     )
+    file_key: str = Field(
+        "",
+        description="Key that signs addresses of files; by default one is made and kept in home.",
+        repr=False,
+    )
     token_cache: float = Field(15.0, description="Seconds for which a token's owner is remembered.")
     maxrec_default: int = Field(
         1_000_000, ge=1, description="Rows of a result if the client sets no MAXREC."
