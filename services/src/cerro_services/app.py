@@ -16,7 +16,19 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from cerro_services import butler, cone, cutout, discovery, files, monitoring, registry, rows, tap
+from cerro_services import (
+    butler,
+    cone,
+    cutout,
+    datalink,
+    discovery,
+    files,
+    monitoring,
+    registry,
+    rows,
+    sia,
+    tap,
+)
 from cerro_services.access import challenges
 from cerro_services.compression import Compression
 from cerro_services.config import Settings
@@ -36,6 +48,8 @@ SERVICES: dict[str, Callable[[Context], APIRouter]] = {
     "tap": tap.router,
     "cone": cone.router,
     "rows": rows.router,
+    "sia": sia.router,
+    "datalink": datalink.router,
     "cutout": cutout.router,
     "files": files.router,
     "butler": butler.router,
@@ -201,6 +215,10 @@ def _rendered(request: Request, status: int, code: str, message: str, realm: str
         response = cone.failure(message, status)
     elif path.startswith(f"{rows.PREFIX}/"):
         response = rows.failure(message, status)
+    elif path.startswith(f"{sia.PREFIX}/"):
+        response = sia.failure(message, status)
+    elif path.startswith(f"{datalink.PREFIX}/"):
+        response = datalink.failure(message, status)
     elif path.startswith(cutout.PREFIX):
         said = f"{cutout.fault(status)}: {message}\n"
         response = Response(status_code=204) if status == 204 else PlainTextResponse(said, status)

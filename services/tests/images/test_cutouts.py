@@ -20,7 +20,6 @@ from services.tests.serving import Served
 from cerro_services.cutout.errors import NoOverlapError
 from cerro_services.cutout.reading import box_of, cut_header, image_of, opened, pixels
 from cerro_services.cutout.stencils import Stencil
-from cerro_services.release.obscore.header import image_hdu
 
 REAL = Path(__file__).parents[4] / "shared/data/images"
 BY_NAME = {field.name: field for field in FIELDS}

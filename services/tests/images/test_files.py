@@ -6,7 +6,6 @@ import stat
 
 import httpx
 import pytest
-from services.tests.images.pictures import FIELDS
 from services.tests.serving import Served
 
 from cerro_services.files import FileSigner

@@ -66,7 +66,7 @@ def stencils(parameters: Parameters) -> list[Stencil]:
         One is wrong; it is named.
     """
     made = [
-        _read(shape, text)
+        stencil_of(shape, text)
         for shape in ("CIRCLE", "POLYGON")
         for text in parameters.values.get(shape, ())
         if text.strip()
@@ -74,11 +74,27 @@ def stencils(parameters: Parameters) -> list[Stencil]:
     for text in parameters.values.get("POS", ()):
         if text.strip():
             shape, _, rest = text.strip().partition(" ")
-            made.append(_read(shape.upper(), rest, given=f"POS={text}"))
+            made.append(stencil_of(shape.upper(), rest, given=f"POS={text}"))
     return made
 
 
-def _read(shape: str, text: str, given: str = "") -> Stencil:
+def stencil_of(shape: str, text: str, given: str = "") -> Stencil:
+    """Read a stencil.
+
+    Parameters
+    ----------
+    shape
+        CIRCLE, POLYGON or RANGE.
+    text
+        Its numbers.
+    given
+        What the client wrote, for the error.
+
+    Raises
+    ------
+    CutoutError
+        It is wrong.
+    """
     said = (given or f"{shape}={text}")[:200]
     words = text.split()
     try:
