@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lsst.daf.butler import LabeledButlerFactory
     from lsst.daf.butler.direct_butler import DirectButler
 
+PREFIX = "/api/butler"
 FOLDER = "butler"
 Signer = Callable[[Release, str, int], str]
 """Gives the address of a file by its path in a release, for some seconds."""
@@ -42,11 +43,7 @@ class Repositories:
 
     def seen(self, caller: Caller) -> list[Release]:
         """Give the releases with a repository of which a caller may read something."""
-        return [
-            release
-            for release in self._context.store.published()
-            if _has_repository(release) and visible(release, caller)
-        ]
+        return [release for release in self._context.store.published() if offers(release, caller)]
 
     def found(self, name: str, caller: Caller) -> Release:
         """Give the release of a repository.
@@ -134,6 +131,24 @@ def visible(release: Release, caller: Caller) -> bool:
     return access.allows(caller.groups) or any(
         access.allows(caller.groups, dataset_type=name) for name in access.datasets
     )
+
+
+def offers(release: Release, caller: Caller) -> bool:
+    """Tell whether a release has a repository of which a caller may read something."""
+    return _has_repository(release) and visible(release, caller)
+
+
+def config_url(base_url: str, release: Release) -> str:
+    """Give the address of the configuration with which a client begins.
+
+    Parameters
+    ----------
+    base_url
+        The platform's address.
+    release
+        A release with a repository.
+    """
+    return f"{base_url}{PREFIX}/repo/{release.name}/butler.yaml"
 
 
 def _has_repository(release: Release) -> bool:

@@ -10,28 +10,26 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from cerro_services.access import PUBLIC, READ_IMAGE, Caller, token_of
-from cerro_services.butler.repositories import Repositories, Signer
-from cerro_services.butler.server import Asked, Handed, load
+from cerro_services.butler.repositories import PREFIX, Repositories, config_url
+from cerro_services.butler.server import Asked, Handed, check_length, load
 from cerro_services.context import Context
+from cerro_services.files.signing import FileSigner
 
-PREFIX = "/api/butler"
 NOBODY = "public"
 """What a client sends as its token that has none: the Butler's client refuses to send nothing."""
 
 
-def router(context: Context, sign: Signer) -> APIRouter:
+def router(context: Context) -> APIRouter:
     """Make the routes of the Butler server.
 
     Parameters
     ----------
     context
         What the services share.
-    sign
-        Signs addresses of files.
     """
     routes = APIRouter(prefix=PREFIX, tags=["butler"])
     base = context.settings.base_url
-    repositories = Repositories(context, sign)
+    repositories = Repositories(context, FileSigner(context.settings).address)
     server = _Once(repositories, base)
 
     async def identified(request: Request) -> Caller:
@@ -50,7 +48,7 @@ def router(context: Context, sign: Signer) -> APIRouter:
         """Give the address of each repository by its name; JSON is YAML, too."""
         caller = await identified(request)
         seen = await run_in_threadpool(repositories.seen, caller)
-        return JSONResponse({r.name: f"{base}{PREFIX}/repo/{r.name}/butler.yaml" for r in seen})
+        return JSONResponse({release.name: config_url(base, release) for release in seen})
 
     @routes.api_route(
         "/repo/{name}/butler.yaml", methods=["GET", "HEAD"], summary="How to reach a repository"
@@ -79,6 +77,7 @@ def router(context: Context, sign: Signer) -> APIRouter:
     )
     async def repository(request: Request, name: str, rest: str) -> Response:
         del rest
+        check_length(request)
         caller = await identified(request)
         release = await run_in_threadpool(repositories.found, name, caller)
         asked = Asked(release, caller, caller.name or _nobody(request))

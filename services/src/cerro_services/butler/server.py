@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cerro_services.access import Caller
 from cerro_services.butler.repositories import Repositories
+from cerro_services.errors import CerroError
 from cerro_services.release import Release
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ _ASKED = "cerro.asked"
 _PASSED = (b"accept", b"content-type", b"content-length", b"user-agent")
 _CLIENT_REQUEST = b"x-butler-client-request-id"
 _LOGGERS = ("uvicorn.error", "uvicorn.access", "lsst.daf.butler.remote_butler.server")
+
+LONGEST = 32_000_000
+"""Bytes of a request; 100,000 data ids, the server's own limit, are some 5 MB."""
+
+
+class TooLongError(CerroError, code="too_long", status=413):
+    """A request that is too long, or does not say how long it is."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,26 @@ def load(repositories: Repositories, base_url: str) -> ASGIApp:
     app.dependency_overrides[_dependencies.factory_dependency] = factory
     app.dependency_overrides[_dependencies.authorizer_dependency] = _Admitted
     return app
+
+
+def check_length(request: Request) -> None:
+    """Refuse what is too long before it is read: the server holds a whole request in memory.
+
+    Parameters
+    ----------
+    request
+        Whose length is to be checked.
+
+    Raises
+    ------
+    TooLongError
+        It is too long, or does not say how long it is.
+    """
+    length = request.headers.get("content-length", "0" if request.method == "GET" else "")
+    if not length.isdigit():
+        raise TooLongError("Say with Content-Length how long the request is.")
+    if int(length) > LONGEST:
+        raise TooLongError(f"A request has {LONGEST} bytes at most.")
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from cerro_services import butler
 from cerro_services.access import Caller
 from cerro_services.context import Context
+from cerro_services.images import table_of
 from cerro_services.release import Release
 
 
@@ -85,6 +87,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/repertoire/discovery", summary="Where the services are")
     async def discovery(request: Request) -> Discovery:
+        caller = await context.callers.identify(request.headers.get("authorization"))
         tap = Service(
             url=f"{base}/api/tap",
             versions={
@@ -98,7 +101,10 @@ def router(context: Context) -> APIRouter:
             release.name: Dataset(
                 description=release.title,
                 docs_url=f"{base}/docs/",
-                services={"tap": tap},
+                butler_config=butler.config_url(base, release)
+                if butler.offers(release, caller)
+                else None,
+                services={"tap": tap, **_images(base, release, caller)},
             )
             for release, _ in await readable(request)
         }
@@ -126,6 +132,46 @@ def router(context: Context) -> APIRouter:
         ]
 
     return routes
+
+
+def _images(base: str, release: Release, caller: Caller) -> dict[str, Service]:
+    """Give the services of a release's images, where there are any for the caller."""
+    if not table_of(release, caller.groups).num_rows:
+        return {}
+    sia, links, cutout = (
+        f"{base}/api/sia/{release.name}",
+        f"{base}/api/datalink",
+        f"{base}/api/cutout",
+    )
+    return {
+        "sia": Service(
+            url=sia,
+            versions={
+                "sia-2.0": {
+                    "url": f"{sia}/query",
+                    "ivoa_standard_id": "ivo://ivoa.net/std/SIA#query-2.0",
+                }
+            },
+        ),
+        "datalink": Service(
+            url=links,
+            versions={
+                "datalink-links-1.1": {
+                    "url": f"{links}/links",
+                    "ivoa_standard_id": "ivo://ivoa.net/std/DataLink#links-1.1",
+                }
+            },
+        ),
+        "cutout": Service(
+            url=cutout,
+            versions={
+                "soda-sync-1.0": {
+                    "url": f"{cutout}/sync",
+                    "ivoa_standard_id": "ivo://ivoa.net/std/SODA#sync-1.0",
+                }
+            },
+        ),
+    }
 
 
 def _tables(release: Release, caller: Caller) -> list[TableSummary]:
