@@ -122,3 +122,11 @@ def test_images_are_seen_by_their_groups(gallery: Served) -> None:
     assert "hidden" in member.text
     assert "hidden" not in httpx.get(url, params={"RESPONSEFORMAT": "csv"}).text
     assert httpx.get(url, headers={"Authorization": "Bearer member"}).status_code == 403
+
+
+@pytest.mark.req("API-SIA-1")
+def test_discovery_tells_where_images_are_found(gallery: Served) -> None:
+    found = httpx.get(f"{gallery.url}/repertoire/discovery").json()["datasets"]["pix"]["services"]
+    assert {"tap", "sia", "datalink", "cutout"} <= set(found)
+    assert httpx.get(found["sia"]["versions"]["sia-2.0"]["url"]).status_code == 200
+    assert httpx.get(f"{found['sia']['url']}/capabilities").status_code == 200
