@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cerro_services.context import Context
+from cerro_services.cutout import jobs as cutout_jobs
 from cerro_services.tap import jobs as tap_jobs
 from cerro_services.tap import tableupdate
 from cerro_services.tap.views import Views
@@ -18,4 +19,9 @@ def kinds(context: Context) -> dict[str, Kind]:
         What the process shares.
     """
     views = Views(context.resolve, context.settings.base_url)
-    return {made.name: made for made in (tap_jobs.kind(context, views), tableupdate.kind(context))}
+    every = (
+        tap_jobs.kind(context, views),
+        tableupdate.kind(context),
+        *cutout_jobs.kinds(context, views),
+    )
+    return {made.name: made for made in every}

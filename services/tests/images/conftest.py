@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 from services.tests.images.pictures import FIELDS, write
-from services.tests.serving import TOKENS, Hub, Served, running
+from services.tests.serving import TOKENS, Hub, Served, running, working
 from tests.support.platform import free_port
 
 from cerro_services.config import Settings
@@ -70,3 +70,10 @@ def gallery(pictures: ReleaseStore, tmp_path_factory: pytest.TempPathFactory) ->
         yield Served(url, asked, settings)
     hub.shutdown()
     hub.server_close()
+
+
+@pytest.fixture(scope="session")
+def developed(gallery: Served) -> Iterator[Served]:
+    """Serve the pictures, with a worker that runs jobs."""
+    with working(gallery.settings):
+        yield gallery

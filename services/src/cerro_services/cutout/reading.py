@@ -121,12 +121,8 @@ def box_of(stencil: Stencil, wcs: WCS, width: int, height: int) -> Box:
     NoOverlapError
         There is none.
     """
-    ra, dec = stencil.outline()
-    with _WCS, np.errstate(all="ignore"):
-        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True, tolerance=1e-5)
-        back_ra, back_dec = wcs.all_pix2world(x, y, 0)
-    # Points on the other side of the sky have pixels, too, and these are no place of theirs.
-    good = _apart(ra, dec, back_ra, back_dec) < 1e-3
+    x, y = pixels_of(wcs, *stencil.outline())
+    good = np.isfinite(x)
     x, y = x[good], y[good]
     if not len(x):
         raise NoOverlapError("The stencil shows nothing of the image.")
@@ -135,6 +131,29 @@ def box_of(stencil: Stencil, wcs: WCS, width: int, height: int) -> Box:
     if x0 >= x1 or y0 >= y1:
         raise NoOverlapError("The stencil shows nothing of the image.")
     return Box(x0, x1, y0, y1)
+
+
+def pixels_of(wcs: WCS, ra: Any, dec: Any) -> tuple[Any, Any]:
+    """Give the pixels of positions.
+
+    Parameters
+    ----------
+    wcs
+        Of the image.
+    ra, dec
+        Positions in degrees, of shape (n,).
+
+    Returns
+    -------
+    tuple of ndarray
+        Columns and rows, counted from 0; NaN where a position has none.
+    """
+    with _WCS, np.errstate(all="ignore"):
+        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True, tolerance=1e-5)
+        back_ra, back_dec = wcs.all_pix2world(x, y, 0)
+    # Points on the other side of the sky have pixels, too, and these are no place of theirs.
+    good = _apart(ra, dec, back_ra, back_dec) < 1e-3
+    return np.where(good, x, np.nan), np.where(good, y, np.nan)
 
 
 def _apart(ra: Any, dec: Any, ra2: Any, dec2: Any) -> Any:

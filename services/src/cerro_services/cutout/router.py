@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cerro_services.access import READ_IMAGE, Caller
 from cerro_services.context import Context
+from cerro_services.cutout import jobs
 from cerro_services.cutout.pictures import Look, picture, read
 from cerro_services.cutout.request import Asked
 from cerro_services.cutout.writing import Part
@@ -17,6 +18,7 @@ from cerro_services.parameters import Parameters
 from cerro_services.tap.availability import Availability
 from cerro_services.tap.views import Views
 from cerro_services.tap.vosi import add_interface, add_vosi
+from cerro_services.uws import routes as jobs_routes
 from cerro_services.voxml import MIME, add, document, root
 
 PREFIX = "/api/cutout"
@@ -93,6 +95,8 @@ def router(context: Context) -> APIRouter:
         made = root("capabilities", "capabilities", "vr", "vs")
         capability = add(made, "capability", None, {"standardID": STANDARD})
         add_interface(capability, f"{url}/sync", standard="1.0", result="application/fits")
+        later = add(made, "capability", None, {"standardID": STANDARD.replace("sync", "async")})
+        add_interface(later, f"{url}/async", standard="1.0")
         add_vosi(made, url, tables=False)
         return Response(document(made), media_type=MIME)
 
@@ -100,4 +104,8 @@ def router(context: Context) -> APIRouter:
     def is_available() -> Response:
         return Response(available.document(), media_type=MIME)
 
-    return routes
+    every = APIRouter()
+    every.include_router(routes)
+    for kind in jobs.kinds(context, Views(context.resolve, context.settings.base_url)):
+        every.include_router(jobs_routes(context, kind))
+    return every

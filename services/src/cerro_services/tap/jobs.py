@@ -44,7 +44,7 @@ def kind(context: Context, views: Views) -> Kind:
     views
         What callers see.
     """
-    queries = _Queries(context, views)
+    queries = Queries(context, views)
     return Kind(
         KIND,
         PREFIX,
@@ -82,8 +82,16 @@ def check(context: Context) -> Callable[[], Finding]:
     return found
 
 
-class _Queries:
-    """Asynchronous queries."""
+class Queries:
+    """Asynchronous queries.
+
+    Parameters
+    ----------
+    context
+        What the process shares.
+    views
+        What callers see.
+    """
 
     def __init__(self, context: Context, views: Views) -> None:
         self._context, self._views = context, views
@@ -111,7 +119,7 @@ class _Queries:
 
     def run(self, task: Task) -> None:
         """Answer the query of a job."""
-        uploads = _noted(task.folder)
+        uploads = noted(task.folder)
         question = Question.read(task.parameters, None, self._context.settings, uploads)
         answer = Answer(
             self._context,
@@ -176,7 +184,8 @@ def _note(uploads: Sequence[Upload], folder: Path) -> None:
         earlier.unlink()
 
 
-def _noted(folder: Path) -> tuple[Upload, ...]:
+def noted(folder: Path) -> tuple[Upload, ...]:
+    """Give the uploads of a job, as they were noted in its folder."""
     try:
         found = json.loads((folder / _UPLOADS).read_text(encoding="utf-8"))
     except FileNotFoundError:

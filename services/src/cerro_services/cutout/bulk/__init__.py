@@ -1,0 +1,1 @@
+"""Stamps of any number of positions in one job."""
