@@ -284,3 +284,12 @@ def test_wrong_requests_are_refused_in_words(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr("cerro_services.butler.server.LONGEST", 10)
     long = httpx.post(url, content=b"{         }")
     assert (long.status_code, long.json()["error"]) == (413, "too_long")
+
+
+@pytest.mark.req("API-BTL-1")
+def test_the_server_leaves_the_other_services_of_its_process_as_they_are(site: Site) -> None:
+    assert site.get("/repo/field/v1/universe").status_code == 200
+    # Sentry's SDK, which the server would start, wraps it.
+    assert not hasattr(threading.Thread.start, "__wrapped__")
+    query = {"LANG": "ADQL", "QUERY": "SELECT COUNT(*) AS n FROM TAP_SCHEMA.tables"}
+    assert httpx.post(f"{site.url}/api/tap/sync", data=query, timeout=30).status_code == 200

@@ -10,6 +10,7 @@ rule remembers a positive answer for as long as it lives.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _ASKED = "cerro.asked"
 _PASSED = (b"accept", b"content-type", b"content-length", b"user-agent")
 _CLIENT_REQUEST = b"x-butler-client-request-id"
+_ABSENT: Any = object()
 _LOGGERS = ("uvicorn.error", "uvicorn.access", "lsst.daf.butler.remote_butler.server")
 
 LONGEST = 32_000_000
@@ -140,7 +142,7 @@ def load(repositories: Repositories, base_url: str) -> ASGIApp:
     base_url
         The platform's address.
     """
-    with _logs_kept():
+    with _process_kept():
         from lsst.daf.butler.remote_butler.server import _config, _dependencies, create_app
 
     # It reads its configuration from the environment of the process, once.
@@ -182,9 +184,16 @@ def check_length(request: Request) -> None:
 
 
 @contextmanager
-def _logs_kept() -> Iterator[None]:
-    """Undo what the import does: it sends the logs of the whole process elsewhere."""
+def _process_kept() -> Iterator[None]:
+    """Undo what the import does: it sends the logs of the whole process elsewhere.
+
+    And where Sentry's SDK is, the import starts it, which changes how every thread of the process
+    runs: queries of TAP did not end any more. It is hidden meanwhile.
+    """
     import structlog
+
+    sentry = sys.modules.get("sentry_sdk", _ABSENT)
+    sys.modules["sentry_sdk"] = None  # type: ignore[assignment]
 
     before = structlog.get_config()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
@@ -192,6 +201,10 @@ def _logs_kept() -> Iterator[None]:
     try:
         yield
     finally:
+        if sentry is _ABSENT:
+            del sys.modules["sentry_sdk"]
+        else:
+            sys.modules["sentry_sdk"] = sentry
         structlog.configure(**before)
         for logger, (handlers, propagate, level) in zip(loggers, states, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
