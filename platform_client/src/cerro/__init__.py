@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from cerro import errors
     from cerro.browse import releases, tables
     from cerro.catalogue import query, tap
+    from cerro.images import cutouts
 
-__all__ = ["errors", "query", "releases", "tables", "tap"]
+__all__ = ["cutouts", "errors", "query", "releases", "tables", "tap"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "cutouts": "cerro.images",
     "query": "cerro.catalogue",
     "tap": "cerro.catalogue",
     "releases": "cerro.browse",

@@ -72,7 +72,12 @@ def open_session(connection: Connection) -> requests.Session:
 
 
 def call(
-    connection: Connection, method: str, path: str, *, data: dict[str, str] | None = None
+    connection: Connection,
+    method: str,
+    path: str,
+    *,
+    data: dict[str, str] | None = None,
+    files: dict[str, tuple[str, bytes]] | None = None,
 ) -> requests.Response:
     """Send one request to the platform and give the answer, or say plainly why there is none.
 
@@ -86,6 +91,8 @@ def call(
         Path of the platform, such as ``api/releases``.
     data
         Form parameters.
+    files
+        Files of the form: names that they are saved under, and their content.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def call(
     try:
         with open_session(connection) as session:
             answer = session.request(
-                method, url, data=data, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+                method, url, data=data, files=files, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
             )
     except requests.exceptions.SSLError as error:
         raise ServiceDownError(
