@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 import pyvo
@@ -52,6 +53,12 @@ def test_regions_hold_the_corners_and_nothing_beyond(gallery: Served, field: Fie
             f"{float(ra)!r}, {float(dec)!r}), s_region) AND obs_id = '{field.name}'"
         )
         assert found["n"][0] == inside
+
+
+@pytest.mark.req("API-OBS-1")
+def test_capabilities_tell_of_the_data_model(gallery: Served) -> None:
+    told = httpx.get(f"{gallery.tap}/capabilities").text
+    assert '<dataModel ivo-id="ivo://ivoa.net/std/ObsCore#core-1.1">ObsCore-1.1</' in told
 
 
 @pytest.mark.req("API-OBS-2")

@@ -23,7 +23,8 @@ def _repository(draft: Path, runs: dict[str, str]) -> dict[str, str]:
     corners = [UnitVector3d(LonLat.fromDegrees(*corner)) for corner in around]
     whole = {"skymap": "map", "tract": 0, "region": ConvexPolygon(corners)}
     butler.registry.insertDimensionData(
-        "skymap", {"name": "map", "hash": b"1", "tract_max": 1, "patch_nx_max": 1, "patch_ny_max": 1}
+        "skymap",
+        {"name": "map", "hash": b"1", "tract_max": 1, "patch_nx_max": 1, "patch_ny_max": 1},
     )
     butler.registry.insertDimensionData("tract", {**whole, "id": 0})
     butler.registry.insertDimensionData("patch", {**whole, "id": 0, "cell_x": 0, "cell_y": 0})
@@ -36,8 +37,8 @@ def _repository(draft: Path, runs: dict[str, str]) -> dict[str, str]:
         butler.registry.registerDatasetType(known)
         place = butler.registry.expandDataId(skymap="map", tract=0, patch=0)
         ref = DatasetRef(known, place, run)
-        formatter = "lsst.daf.butler.formatters.json.JsonFormatter"
-        butler.ingest(FileDataset(str(file), [ref], formatter), transfer="copy")
+        formatter = "lsst.images.formatters.GenericFormatter"
+        butler.ingest(FileDataset(str(file), [ref], formatter=formatter), transfer="copy")
         made[kind] = str(ref.id)
     butler.close()
     return made

@@ -6,7 +6,7 @@ All services know images only through this: what a caller may not see is not fou
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -173,6 +173,11 @@ def table_of(release: Release, groups: Collection[str], base: str | None = None)
     place = table.schema.get_field_index("access_url")
     links = pc.binary_join_element_wise(base, table["access_url"], "")
     return table.set_column(place, table.schema.field(place), links)
+
+
+def has_images(releases: Iterable[Release], groups: Collection[str]) -> bool:
+    """Tell whether members of some groups see any image."""
+    return any(table_of(release, groups).num_rows for release in releases)
 
 
 def public_columns(table: pa.Table) -> pa.Table:

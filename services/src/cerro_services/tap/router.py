@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from cerro_services import headers
 from cerro_services.access import READ_TAP, Caller, challenges
 from cerro_services.context import Context
+from cerro_services.images.index import has_images
 from cerro_services.parameters import Parameters
 from cerro_services.release import ReleaseNotFound
 from cerro_services.tap import jobs, tables, tableupdate, vosi
@@ -72,7 +73,8 @@ def router(context: Context) -> APIRouter:
     @routes.api_route("/capabilities", methods=READ, summary="What TAP can do here")
     async def capabilities(request: Request) -> Response:
         caller = await identified(request)
-        document = vosi.capabilities(url, limits_of(context, caller))
+        limits = await run_in_threadpool(limits_of, context, caller)
+        document = vosi.capabilities(url, limits)
         response = Response(document, media_type=MIME)
         # A client that offers its user to log in looks here how it may (SSO 2.0 §4; TOPCAT).
         for challenge in challenges(context.settings.base_url):
@@ -130,6 +132,7 @@ def limits_of(context: Context, caller: Caller) -> vosi.TapLimits:
         most_rows=quota.maxrec,
         upload_bytes=int(quota.upload_bytes),
         resolves=context.resolve is not None,
+        images=has_images(context.store.published(), caller.groups),
     )
 
 

@@ -44,6 +44,8 @@ class TapLimits:
         Bytes of an upload at most.
     resolves
         Whether a resolver of names is configured.
+    images
+        Whether there is a table ``ivoa.ObsCore``.
     """
 
     sync_seconds: int
@@ -53,6 +55,7 @@ class TapLimits:
     most_rows: int
     upload_bytes: int
     resolves: bool = False
+    images: bool = False
 
 
 def capabilities(url: str, limits: TapLimits) -> bytes:
@@ -89,6 +92,8 @@ def add_tap(parent: etree._Element, url: str, limits: TapLimits) -> etree._Eleme
     add_interface(made, url, use="base", standard="1.1")
     # An interface has one method at most (VOResource 1.1 §2.2.2), and TAP one standard interface.
     add_interface(made, url, use="base", version="1.1", security=BASIC)
+    if limits.images:
+        add(made, "dataModel", "ObsCore-1.1", {"ivo-id": "ivo://ivoa.net/std/ObsCore#core-1.1"})
     _language(made, resolves=limits.resolves)
     for form in FORMATS:
         output = add(made, "outputFormat", None, {"ivo-id": form.ivo_id})

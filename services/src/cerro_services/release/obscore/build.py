@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cerro_services.release.errors import ReleaseError
-from cerro_services.release.obscore.columns import SCHEMA
+from cerro_services.release.obscore.columns import DATASET_ID, SCHEMA
 from cerro_services.release.obscore.rows import Rows
 from cerro_services.release.progress import Progress
 
@@ -69,6 +69,14 @@ def build(
         )
     folder = draft / FOLDER
     folder.mkdir(exist_ok=True)
+    if images is None:
+        # What an earlier index had of the Butler and this one does not would stay seen.
+        for old in folder.glob("*.parquet"):
+            if (
+                old.stem not in found
+                and pq.read_table(old, columns=[DATASET_ID])[0].null_count == 0
+            ):
+                old.unlink()
     for kind, rows in found.items():
         table = pa.Table.from_pylist(rows, schema=SCHEMA).sort_by("obs_publisher_did")
         partial = folder / f".{kind}.partial"

@@ -30,8 +30,9 @@ def _column(name: str, datatype: str, ucd: str, utype: str, unit: str, descripti
 
 _ALWAYS = frozenset({"calib_level", "obs_collection", "obs_id", "obs_publisher_did"})
 _STANDARD = (
-    ("dataproduct_type", "char", "meta.id", "ObsDataset.dataProductType", "", "Kind of product"),
-    ("dataproduct_subtype", "char", "meta.id", "ObsDataset.dataProductSubtype", "",
+    ("dataproduct_type", "char", "meta.code.class", "ObsDataset.dataProductType", "",
+     "Kind of product"),
+    ("dataproduct_subtype", "char", "meta.code.class", "ObsDataset.dataProductSubtype", "",
      "Kind of product within the release: its Butler dataset type"),
     ("calib_level", "int", "meta.code;obs.calib", "ObsDataset.calibLevel", "",
      "Calibration: 0 instrumental, 1 raw, 2 calibrated, 3 combined, 4 analysed"),
