@@ -16,6 +16,8 @@ from cerro_services.release import ReleaseStore
 from cerro_services.release.access import Access
 from cerro_services.release.description import Description
 from cerro_services.release.draft import Drafts
+from cerro_services.release.hips import Survey
+from cerro_services.release.hips import build as hips
 from cerro_services.release.obscore import build
 from cerro_services.release.progress import Progress
 from cerro_services.release.publish import Publisher
@@ -46,6 +48,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> ReleaseStore:
                 write(files, field)
         draft = store.folder("pix", "draft")
         build(draft, "pix", Progress(), images=files, dataset_type=kind)
+    for survey in (Survey("coadd", "g"), Survey("raw", "r", 8)):
+        hips(store.folder("pix", "draft"), "pix", survey, Progress())
     Publisher(store).publish("pix", allow_empty=True)
     return store
 

@@ -315,6 +315,35 @@ def obscore(
 
 @release.command()
 @click.argument("name")
+@click.option("--dataset-type", required=True, help="The images, such as deep_coadd.")
+@click.option("--band", "bands", multiple=True, required=True, help="A HiPS for each band.")
+@click.option("--order", type=click.IntRange(0, 20), help="Order of the finest tiles.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@_store_option
+def hips(
+    *,
+    name: str,
+    dataset_type: str,
+    bands: tuple[str, ...],
+    order: int | None,
+    jobs: int,
+    store: ReleaseStore,
+) -> None:
+    """Make HiPS of the images of release NAME's draft, for Aladin and other viewers.
+
+    The images must be indexed (cerro release obscore).
+    """
+    from cerro_services.release.hips import Survey, build
+    from cerro_services.release.progress import Progress
+
+    for band in bands:
+        survey = Survey(dataset_type, band, order)
+        tiles = build(store.folder(name, "draft"), name, survey, Progress.on_stderr(), jobs)
+        click.echo(f"  {survey.name}: {tiles:,} tiles")
+
+
+@release.command()
+@click.argument("name")
 @click.option("--allow-empty", is_flag=True, help="Publish tables without data as empty tables.")
 @click.option("--foreign-keys", is_flag=True, help="Look up every foreign key first.")
 @_store_option
