@@ -135,13 +135,13 @@ class Images:
             table = table_of(each, caller.groups)
             if not table.num_rows:
                 continue
-            near = _near(table, ra, dec, radius)
+            close = near(table, ra, dec, radius)
             if dataset_type is not None:
-                near = pc.and_(near, pc.equal(table[DATASET_TYPE], dataset_type))
+                close = pc.and_(close, pc.equal(table[DATASET_TYPE], dataset_type))
             if bands:
                 wanted = pa.array(list(bands), pa.string())
-                near = pc.and_(near, pc.is_in(table["lsst_band"], wanted))
-            made += _images(table.filter(near), each)
+                close = pc.and_(close, pc.is_in(table["lsst_band"], wanted))
+            made += _images(table.filter(close), each)
         return made
 
 
@@ -217,7 +217,21 @@ def _images(table: pa.Table, release: Release) -> list[Image]:
     ]
 
 
-def _near(table: pa.Table, ra: float, dec: float, radius: float) -> pa.ChunkedArray:
+def near(table: pa.Table, ra: float, dec: float, radius: float) -> pa.ChunkedArray:
+    """Tell which images of an index may show something of a circle.
+
+    Parameters
+    ----------
+    table
+        The index.
+    ra, dec, radius
+        The circle (ICRS, degrees).
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        Whether the circle round an image meets it.
+    """
     import numpy as np
 
     lon, lat = (np.radians(table[name].to_numpy()) for name in ("s_ra", "s_dec"))

@@ -11,6 +11,7 @@ from cerro_services.formats import choose, votable
 from cerro_services.images import table_of
 from cerro_services.parameters import Parameters
 from cerro_services.release import Release, ReleaseNotFound
+from cerro_services.sia.choice import chosen
 from cerro_services.sia.conditions import conditions
 from cerro_services.tap.answer import Answer
 from cerro_services.tap.availability import Availability
@@ -37,8 +38,7 @@ def router(context: Context) -> APIRouter:
     """
     routes = APIRouter(prefix=PREFIX, tags=["sia"])
     base = context.settings.base_url
-    views = Views(None, base)
-    availability = Availability(context, views)
+    availability = Availability(context, Views())
 
     async def identified(request: Request) -> Caller:
         caller = await context.callers.identify(request.headers.get("authorization"))
@@ -66,7 +66,8 @@ def router(context: Context) -> APIRouter:
         if request.method == "HEAD":
             return Response(headers={"Content-Type": form.mime})
         address = request.client.host if request.client is not None else ""
-        answer = Answer(context, views, Question(adql, form, rows), caller, address)
+        seen = await run_in_threadpool(chosen, release, caller.groups, parameters, base)
+        answer = Answer(context, seen, Question(adql, form, rows), caller, address)
         return await begun(context, answer, request.receive)
 
     @routes.api_route("/{name}/capabilities", methods=_READ, summary="What it can do")
