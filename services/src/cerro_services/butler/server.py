@@ -187,8 +187,8 @@ def check_length(request: Request) -> None:
 def _process_kept() -> Iterator[None]:
     """Undo what the import does: it sends the logs of the whole process elsewhere.
 
-    And where Sentry's SDK is, the import starts it, which wraps every thread of the process. Tests in
-    which queries of TAP hung passed without it; why was not traced. It is hidden meanwhile.
+    And where Sentry's SDK is, the import starts it, which wraps every thread of the process. Tests
+    in which queries of TAP hung passed without it; why was not traced. It is hidden meanwhile.
     """
     import structlog
 
