@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -80,6 +81,9 @@ class Child:
             spill = spill / f"worker-{os.getpid()}-{number}"
         self._settings = settings.model_copy(update={"memory": settings.job_memory, "spill": spill})
         self._start, self._kinds, self._number = start, kinds, number
+        # A thread that sees its process die must not start another while the worker ends.
+        self._changing = threading.Lock()
+        self._over = False
         self._launch()
 
     def _launch(self) -> None:
@@ -198,12 +202,20 @@ class Child:
         self.replace()
 
     def replace(self) -> None:
-        """Kill the process and start another."""
-        self.kill()
-        self._launch()
+        """Kill the process and start another, unless the worker ends."""
+        with self._changing:
+            if not self._over:
+                self._kill()
+                self._launch()
 
-    def kill(self) -> None:
-        """Kill the process."""
+    def end(self) -> None:
+        """Kill the process; there will be no other."""
+        with self._changing:
+            if not self._over:
+                self._over = True
+                self._kill()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.join()
         self._connection.close()

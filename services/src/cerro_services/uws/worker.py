@@ -98,7 +98,7 @@ class Worker:
             upkeep.stop()
             self._give_back()
             for child in self._children:
-                child.kill()
+                child.end()
             if self._settings.spill is not None:
                 for left in self._settings.spill.glob(f"worker-{_pid(self._identity)}-*"):
                     shutil.rmtree(left, ignore_errors=True)
