@@ -205,11 +205,17 @@ def test_tables_come_from_a_butler(
 def test_a_draft_may_stand_around_a_butler_and_takes_it_along(
     run: Run, store: ReleaseStore, schema_file: SchemaFile, files: dict[str, Path]
 ) -> None:
+    from lsst.daf.butler import Butler
+
     repository = store.root / "survey/draft/butler"
-    repository.mkdir(parents=True)
-    (repository / "butler.yaml").write_text("datastore: {}\n")
+    Butler.makeRepo(str(repository))
     run("create", "survey", "--schema", schema_file(only("Object")), "--title", "S")
     run("ingest", "survey", "Object", files["Object"])
+    registry = repository / "gen3.sqlite3"
+    aside = registry.rename(repository / "aside")
+    broken = run("publish", "survey", ok=False)
+    assert "cannot be opened as a Butler repository" in broken.output
+    aside.rename(registry)
     run("publish", "survey")
     assert (store.open("survey").root / "butler/butler.yaml").is_file()
 

@@ -48,10 +48,11 @@ def open_tables(
         The repository or collection cannot be opened, or holds none of the tables.
     """
     from lsst.daf.butler import Butler, MissingCollectionError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         opened = Butler.from_config(repository, writeable=False)
-    except (FileNotFoundError, RuntimeError, ValueError, LookupError) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, SQLAlchemyError) as error:
         raise ReleaseError(
             f"{repository} cannot be opened as a Butler repository: {error}"
         ) from error

@@ -47,11 +47,12 @@ def of_butler(draft: Path, name: str, collections: Sequence[str], progress: Prog
         The repository cannot be read, or has no images.
     """
     from lsst.daf.butler import Butler, MissingCollectionError
+    from sqlalchemy.exc import SQLAlchemyError
 
     root = draft / "butler"
     try:
         butler = Butler.from_config(str(root), writeable=False)
-    except (FileNotFoundError, RuntimeError, ValueError, LookupError) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, SQLAlchemyError) as error:
         raise ReleaseError(f"{root} cannot be opened as a Butler repository: {error}") from error
     with butler:
         wanted = list(collections) or _runs(butler)
